@@ -1,0 +1,12 @@
+//! The nouns: kinds, defaults, validation, selectors, quantities. Plain functions over plain values: no I/O, no
+//! clock, no randomness; the current time is an argument where it is needed.
+
+pub mod error;
+pub mod field;
+pub mod kind;
+pub mod meta;
+pub mod well_known;
+
+pub use error::ApiError;
+pub use field::{FieldError, Path};
+pub use kind::{Key, Kind, Object};

@@ -1,0 +1,37 @@
+//! Labels, annotations, finalizers, reasons and messages that more than one module uses. Kubernetes' own unless they
+//! begin with `kiln.dev/`.
+
+/// Set on pods by the Job controller (`controller-uid` and `job-name` are the names from before 1.27, still written).
+pub const LABEL_CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+pub const LABEL_CONTROLLER_UID_OLD: &str = "controller-uid";
+pub const LABEL_JOB_NAME: &str = "batch.kubernetes.io/job-name";
+pub const LABEL_JOB_NAME_OLD: &str = "job-name";
+
+/// Keeps a pod until its end has been counted in its Job.
+pub const FINALIZER_JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
+pub const FINALIZER_ORPHAN: &str = "orphan";
+pub const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
+
+pub const COND_COMPLETE: &str = "Complete";
+pub const COND_FAILED: &str = "Failed";
+pub const COND_SUSPENDED: &str = "Suspended";
+pub const COND_SUCCESS_CRITERIA_MET: &str = "SuccessCriteriaMet";
+pub const COND_FAILURE_TARGET: &str = "FailureTarget";
+pub const COND_DISRUPTION_TARGET: &str = "DisruptionTarget";
+
+pub const PHASE_PENDING: &str = "Pending";
+pub const PHASE_RUNNING: &str = "Running";
+pub const PHASE_SUCCEEDED: &str = "Succeeded";
+pub const PHASE_FAILED: &str = "Failed";
+
+/// On a pod: the instant (RFC 3339, microseconds) at which the node must stop it, because its Job's
+/// `activeDeadlineSeconds` ends then.
+pub const ANNOTATION_DEADLINE: &str = "kiln.dev/deadline";
+/// On a Job with `activeDeadlineSeconds`: `status.startTime` with microseconds, which `startTime` itself cannot hold.
+pub const ANNOTATION_START_TIME: &str = "kiln.dev/start-time";
+/// On a pod: what its containers used, as JSON.
+pub const ANNOTATION_USAGE: &str = "kiln.dev/usage";
+/// A resource name: units of fuel (about one WebAssembly instruction each) that a container may burn.
+pub const RESOURCE_FUEL: &str = "kiln.dev/fuel";
+/// Reason of the DisruptionTarget condition of a pod that was running when its node's process ended.
+pub const REASON_NODE_RESTARTED: &str = "NodeRestarted";

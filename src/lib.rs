@@ -1,0 +1,3 @@
+//! Kubernetes Jobs without a Kubernetes cluster: pods are WebAssembly modules.
+
+pub mod api;
