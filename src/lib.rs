@@ -1,3 +1,7 @@
 //! Kubernetes Jobs without a Kubernetes cluster: pods are WebAssembly modules.
 
 pub mod api;
+pub mod clock;
+pub mod control;
+pub mod ids;
+pub mod store;

@@ -1,0 +1,149 @@
+//! Runs one controller: takes every change of the kinds it watches into its view, asks it about each key that is due,
+//! commits what it decides. One task per controller, so a key never runs twice at once and a view needs no lock.
+//!
+//! Before each decision the view has taken in everything committed so far, the controller's own last commit included:
+//! a commit is in the ring before `Store::commit` returns. So a decision is never based on the world before the last.
+
+use std::hash::Hash;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Plan, Queue, Recorder};
+use crate::api::{Kind, Object};
+use crate::clock::Clock;
+use crate::store::{Change, CommitError, Store, Visibility, Watch};
+
+/// A change as a controller sees it.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    pub change: Change,
+    /// The object after the change; for a deletion its last state.
+    pub object: &'a Object,
+    /// The object before the change; `None` when it was added, or when the view is being built.
+    pub old: Option<&'a Object>,
+}
+
+/// A loop's logic: synchronous, no I/O, no clock.
+pub trait Controller: Send + 'static {
+    type Key: Clone + Ord + Hash + Send + std::fmt::Debug;
+
+    /// As events name it in `source.component`.
+    const NAME: &'static str;
+
+    fn watches(&self) -> &'static [Kind];
+
+    /// Forgets its view; every existing object is then seen as added.
+    fn reset(&mut self);
+
+    /// Takes a change into the view and queues the keys that it concerns.
+    fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<Self::Key>, now: Timestamp);
+
+    /// Decides what to do about `key`, given the view.
+    fn reconcile(&mut self, key: &Self::Key, now: Timestamp) -> Plan;
+}
+
+/// The longest sleep before due times are compared with the clock again: the wall clock may be set while we sleep.
+const RECHECK: Duration = Duration::from_secs(10);
+
+/// A controller, its queue and its watches, ready to be stepped.
+pub struct Runner<C: Controller> {
+    controller: C,
+    queue: Queue<C::Key>,
+    watches: Vec<Watch>,
+    store: Store,
+    recorder: Recorder,
+}
+
+impl<C: Controller> Runner<C> {
+    pub fn new(controller: C, store: Store, recorder: Recorder, now: Timestamp) -> Runner<C> {
+        let mut runner = Runner { controller, queue: Queue::default(), watches: Vec::new(), store, recorder };
+        runner.rebuild(now);
+        runner
+    }
+
+    /// Lists everything anew: at the start, and if the ring has moved past a watch.
+    fn rebuild(&mut self, now: Timestamp) {
+        self.controller.reset();
+        self.watches.clear();
+        for &kind in self.controller.watches() {
+            let listing = self.store.list(kind, None);
+            self.watches.push(self.store.watch(kind, listing.revision, Visibility::Committed));
+            for object in &listing.objects {
+                let seen = Seen { change: Change::Added, object, old: None };
+                self.controller.observe(&seen, &mut self.queue, now);
+            }
+        }
+    }
+
+    /// Takes in all changes so far.
+    fn observe(&mut self, now: Timestamp) {
+        for i in 0..self.watches.len() {
+            loop {
+                self.watches[i].look();
+                let Ok(events) = self.watches[i].try_next() else {
+                    tracing::warn!(controller = C::NAME, "fell behind the event history; listing anew");
+                    return self.rebuild(now);
+                };
+                if events.is_empty() {
+                    break;
+                }
+                for event in events {
+                    let seen = Seen { change: event.change, object: &event.object, old: event.old.as_ref() };
+                    self.controller.observe(&seen, &mut self.queue, now);
+                }
+            }
+        }
+    }
+
+    /// Handles one key that is due; false if there is none.
+    pub fn step(&mut self, now: Timestamp) -> bool {
+        self.observe(now);
+        let Some(key) = self.queue.pop_due(now) else { return false };
+        let plan = self.controller.reconcile(&key, now);
+        if let Some(at) = plan.again {
+            self.queue.add(key.clone(), at);
+        }
+        if !plan.effects.is_empty() {
+            match self.store.commit(plan.tx()) {
+                Ok(_) => {}
+                Err(CommitError::ReadOnly(detail)) => {
+                    tracing::error!(controller = C::NAME, ?key, %detail, "decision not committed");
+                    return false;
+                }
+                Err(changed) => {
+                    // Something changed after the view was taken: the next round sees it and decides anew.
+                    tracing::debug!(controller = C::NAME, ?key, %changed, "deciding anew");
+                    self.queue.add_now(key);
+                    return true;
+                }
+            }
+        }
+        for note in plan.notes {
+            self.recorder.record(C::NAME, note);
+        }
+        true
+    }
+
+    pub async fn run(mut self, clock: Clock, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let now = clock.now();
+            if self.step(now) {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let sleep = match self.queue.next_due() {
+                Some(due) => Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::ZERO).min(RECHECK),
+                None => RECHECK,
+            };
+            let mut changes: futures::stream::FuturesUnordered<_> =
+                self.watches.iter_mut().map(Watch::changed).collect();
+            tokio::select! {
+                _ = futures::StreamExt::next(&mut changes) => {}
+                () = clock.sleep(sleep) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The store: ordered, atomic, watchable, durable memory of objects. All parts of kiln meet here and nowhere else.
+//!
+//! ```text
+//!            commit(Tx)                        committer thread (disk.rs)
+//!  caller ───────────────► state (RwLock) ───► batches ───► sled, fsync ───► durable revision
+//!                             │  visible at once                                   │
+//!                             ▼                                                    ▼
+//!                   internal watchers (controllers, node)       answers to writes, external watchers
+//! ```
+//!
+//! Invariants, held here and tested beside the code:
+//!
+//! 1. Revisions only grow; each committed object takes the next one, and it is the object's `resourceVersion`.
+//! 2. A [`Tx`] is committed whole or refused whole, in memory and on disk.
+//! 3. An object and its event are one commit: a watcher sees every event once and in order, or its stream ends.
+//! 4. A stale `resourceVersion` is a [`CommitError::Stale`], never a merge.
+//! 5. Commits reach the disk in order, many per flush: a crash loses a suffix, of which no durable wait has answered.
+//! 6. After a failed flush the store refuses writes and says so; reads go on.
+//! 7. An object that is being deleted and has nothing left to wait for (no finalizer, no grace period) is gone with
+//!    the commit that made it so.
+//!
+//! Beside objects it keeps *side records*: opaque bytes under a key (logs, module names) that share the transaction
+//! and its durability, but have no revision and no event.
+
+mod disk;
+mod record;
+mod state;
+mod tx;
+mod watch;
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use tokio::sync::watch as signal;
+
+pub use disk::OpenError;
+pub use tx::{CommitError, Committed, Op, Precondition, Tx};
+pub use watch::{Change, Event, Expired, Visibility, Watch};
+
+use crate::api::{Key, Kind, Object};
+use disk::{Committer, Disk};
+use state::State;
+
+/// How much is on disk, and whether the disk has failed.
+#[derive(Clone, Debug, Default)]
+struct Durability {
+    revision: u64,
+    failed: Option<String>,
+}
+
+/// The write did not reach the disk and never will: the store is read-only until a restart.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the store cannot write to its disk and is read-only: {0}")]
+pub struct DiskFailed(pub String);
+
+/// A handle on the store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: RwLock<State>,
+    /// The newest visible revision of each kind.
+    visible: Vec<signal::Sender<u64>>,
+    durable: signal::Sender<Durability>,
+    committer: Committer,
+    disk: Arc<Disk>,
+}
+
+/// A list and the revision from which a watch continues it.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    pub objects: Vec<Object>,
+    pub revision: u64,
+}
+
+impl Store {
+    /// Opens the store in `dir`, creating it if absent. `ring` is the number of events kept per kind for watchers.
+    pub fn open(dir: &Path, ring: usize) -> Result<Store, OpenError> {
+        let (disk, loaded) = Disk::open(dir)?;
+        let disk = Arc::new(disk);
+        let revision = loaded.revision;
+        let visible = Kind::ALL.iter().map(|_| signal::Sender::new(revision)).collect();
+        let durable = signal::Sender::new(Durability { revision, failed: None });
+        let committer = Committer::start(disk.clone(), durable.clone())?;
+        let state = RwLock::new(State::new(loaded, ring));
+        Ok(Store { shared: Arc::new(Shared { state, visible, durable, committer, disk }) })
+    }
+
+    /// Commits `tx`: visible to everyone in this process when this returns, on disk after [`Store::durable`].
+    pub fn commit(&self, tx: Tx) -> Result<Committed, CommitError> {
+        let (committed, touched) = {
+            let mut state = self.shared.state.write();
+            if let Some(detail) = &self.shared.durable.borrow().failed {
+                return Err(CommitError::ReadOnly(detail.clone()));
+            }
+            state.check(&tx)?;
+            // The queue to the disk is filled under the same lock, so that its order is the order of revisions.
+            let mut batch = self.shared.committer.begin();
+            let (committed, touched) = state.apply(tx, &mut batch);
+            batch.end(committed.revision);
+            (committed, touched)
+        };
+        for kind in touched {
+            self.shared.visible[kind as usize].send_replace(committed.revision);
+        }
+        Ok(committed)
+    }
+
+    /// Waits until everything up to `revision` is on disk.
+    pub async fn durable(&self, revision: u64) -> Result<(), DiskFailed> {
+        let mut signal = self.shared.durable.subscribe();
+        let reached = signal
+            .wait_for(|d| d.revision >= revision || d.failed.is_some())
+            .await
+            .map_err(|_| DiskFailed("the committer has stopped".to_owned()))?;
+        if reached.revision >= revision { Ok(()) } else { Err(DiskFailed(reached.failed.clone().unwrap_or_default())) }
+    }
+
+    /// Why the store refuses writes, if it does.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.durable.borrow().failed.clone()
+    }
+
+    /// The newest committed revision, on disk or not.
+    pub fn revision(&self) -> u64 {
+        self.shared.state.read().revision()
+    }
+
+    pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
+        self.shared.state.read().get(kind, key).cloned()
+    }
+
+    /// All objects of `kind`, in `namespace` or everywhere, ordered by key.
+    pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Listing {
+        self.shared.state.read().list(kind, namespace, Bound::Unbounded, usize::MAX)
+    }
+
+    /// At most `limit` objects whose key is after `after`.
+    pub fn list_page(&self, kind: Kind, namespace: Option<&str>, after: Bound<&Key>, limit: usize) -> Listing {
+        self.shared.state.read().list(kind, namespace, after, limit)
+    }
+
+    /// Follows `kind` from just after `revision`.
+    pub fn watch(&self, kind: Kind, revision: u64, visibility: Visibility) -> Watch {
+        Watch::new(self.shared.clone(), kind, revision, visibility)
+    }
+
+    /// The objects of `kind` and a watch that continues exactly there.
+    pub fn list_and_watch(&self, kind: Kind) -> (Listing, Watch) {
+        let listing = self.list(kind, None);
+        let watch = self.watch(kind, listing.revision, Visibility::Committed);
+        (listing, watch)
+    }
+
+    /// The side records on disk whose key begins with `prefix` and is at or after `from`, at most `limit` of them.
+    /// Reads the disk: never call it on a runtime thread.
+    pub fn side_records(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>, DiskFailed> {
+        self.shared.disk.side_records(prefix, from, limit).map_err(|e| DiskFailed(e.to_string()))
+    }
+
+    /// Writes what is waiting and stops the committer. Further commits are refused.
+    pub fn close(&self) {
+        self.shared.committer.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! Following a kind: every event once and in order, or the stream ends with [`Expired`] and the follower lists anew.
+//! A watcher reads the ring at its own pace; nobody ever waits for it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch as signal;
+
+use super::{Durability, Shared};
+use crate::api::{Kind, Object};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// One committed change of one object.
+#[derive(Debug)]
+pub struct Event {
+    pub revision: u64,
+    pub change: Change,
+    /// The object after the change; for a deletion its last state, with the revision of the deletion.
+    pub object: Object,
+    /// The object before the change; `None` when it was added.
+    pub old: Option<Object>,
+}
+
+/// The watcher is behind what the ring still holds, or asks for a time before the last restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too old resource version: {asked} ({oldest})")]
+pub struct Expired {
+    pub asked: u64,
+    pub oldest: u64,
+}
+
+/// Which events a watcher may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// All committed ones: for parts of this process.
+    Committed,
+    /// Those on disk: for whoever could tell others what was then lost in a crash.
+    Durable,
+}
+
+/// Events taken from the ring at a time, so that the lock is held briefly.
+const CHUNK: usize = 512;
+
+pub struct Watch {
+    shared: Arc<Shared>,
+    kind: Kind,
+    cursor: u64,
+    visible: Option<signal::Receiver<u64>>,
+    durable: Option<signal::Receiver<Durability>>,
+}
+
+impl Watch {
+    pub(super) fn new(shared: Arc<Shared>, kind: Kind, revision: u64, visibility: Visibility) -> Watch {
+        let (visible, durable) = match visibility {
+            Visibility::Committed => (Some(shared.visible[kind as usize].subscribe()), None),
+            Visibility::Durable => (None, Some(shared.durable.subscribe())),
+        };
+        Watch { shared, kind, cursor: revision, visible, durable }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// All events up to here have been delivered.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The next events without waiting; empty if there are none yet.
+    pub fn try_next(&mut self) -> Result<Vec<Arc<Event>>, Expired> {
+        let until = match &self.durable {
+            Some(durable) => durable.borrow().revision,
+            None => u64::MAX,
+        };
+        let state = self.shared.state.read();
+        let events = state.events(self.kind, self.cursor, until, CHUNK)?;
+        self.cursor = match events.last() {
+            Some(last) if events.len() == CHUNK => last.revision,
+            // Nothing of this kind lies between here and there.
+            _ => self.cursor.max(until.min(state.revision())),
+        };
+        Ok(events)
+    }
+
+    /// Waits for events; never returns an empty list.
+    pub async fn next(&mut self) -> Result<Vec<Arc<Event>>, Expired> {
+        loop {
+            // Listen first, then look: what is committed in between is seen by one or the other.
+            if let Some(signal) = &mut self.visible {
+                signal.borrow_and_update();
+            }
+            if let Some(signal) = &mut self.durable {
+                signal.borrow_and_update();
+            }
+            let events = self.try_next()?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            self.changed().await;
+        }
+    }
+
+    /// Waits until there may be something new since the last look. Safe to cancel.
+    pub async fn changed(&mut self) {
+        // The senders live as long as `shared`, which this watch holds.
+        if let Some(signal) = &mut self.visible {
+            let _ = signal.changed().await;
+        } else if let Some(signal) = &mut self.durable {
+            let _ = signal.changed().await;
+        }
+    }
+
+    /// Marks everything up to now as looked at, for [`Watch::changed`] followed by [`Watch::try_next`].
+    pub fn look(&mut self) {
+        if let Some(signal) = &mut self.visible {
+            signal.borrow_and_update();
+        }
+        if let Some(signal) = &mut self.durable {
+            signal.borrow_and_update();
+        }
+    }
+}
