@@ -35,3 +35,6 @@ pub const ANNOTATION_USAGE: &str = "kiln.dev/usage";
 pub const RESOURCE_FUEL: &str = "kiln.dev/fuel";
 /// Reason of the DisruptionTarget condition of a pod that was running when its node's process ended.
 pub const REASON_NODE_RESTARTED: &str = "NodeRestarted";
+/// On a pod: why it must be stopped now (a reason of its Job's failure). The node ends it as Failed with this reason,
+/// so that it stays with its log, where Kubernetes would delete it.
+pub const ANNOTATION_STOP: &str = "kiln.dev/stop";

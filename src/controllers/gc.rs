@@ -1,0 +1,292 @@
+//! Garbage: what happens to the objects that a deleted one owns (kubernetes `pkg/controller/garbagecollector`).
+//!
+//! - Background: once no owner of an object exists any more, the object is deleted.
+//! - Foreground: an owner that waits with the finalizer `foregroundDeletion` has those dependents deleted first that
+//!   block its deletion, and is released when none of them is left.
+//! - Orphan: an owner that waits with the finalizer `orphan` is taken out of its dependents' owner references, then
+//!   released.
+//!
+//! A key is the uid of an owner. Each look handles a bounded number of its dependents.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+
+use crate::api::deletion::{self, Deletion, Options, Propagation};
+use crate::api::{Key, Kind, Object, meta, well_known};
+use crate::control::{Controller, Effect, Plan, Queue, Seen};
+use crate::store::Change;
+
+const AT_ONCE: usize = 500;
+
+#[derive(Default)]
+pub struct GarbageCollector {
+    /// Every object that owns something or might, by uid.
+    alive: HashMap<String, Object>,
+    /// The objects that name an owner, by the owner's uid.
+    dependents: HashMap<String, BTreeSet<(Kind, Key)>>,
+    by_key: HashMap<(Kind, Key), Object>,
+}
+
+impl Controller for GarbageCollector {
+    type Key = String;
+    const NAME: &'static str = "garbage-collector-controller";
+
+    fn watches(&self) -> &'static [Kind] {
+        // Owners come before what they own, so that a view being built takes nothing for an orphan.
+        &[Kind::Namespace, Kind::Node, Kind::Job, Kind::Pod, Kind::ConfigMap, Kind::Secret]
+    }
+
+    fn reset(&mut self) {
+        *self = GarbageCollector::default();
+    }
+
+    fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<String>, _now: Timestamp) {
+        let object = seen.object;
+        let id = (object.kind(), object.key());
+        if let Some(old) = self.by_key.remove(&id) {
+            for owner in owners(&old) {
+                if let Some(dependents) = self.dependents.get_mut(owner) {
+                    dependents.remove(&id);
+                    if dependents.is_empty() {
+                        self.dependents.remove(owner);
+                        // An owner that waited for the last of them.
+                        if self.alive.contains_key(owner) {
+                            queue.add_now(owner.to_owned());
+                        }
+                    }
+                }
+            }
+        }
+        if seen.change == Change::Deleted {
+            self.alive.remove(object.uid());
+            if self.dependents.contains_key(object.uid()) {
+                queue.add_now(object.uid().to_owned());
+            }
+            return;
+        }
+        if meta::is_deleting(object.meta()) {
+            queue.add_now(object.uid().to_owned());
+        }
+        if can_own(object) {
+            self.alive.insert(object.uid().to_owned(), object.clone());
+        }
+        for owner in owners(object) {
+            self.dependents.entry(owner.to_owned()).or_default().insert(id.clone());
+            if !self.alive.contains_key(owner) {
+                queue.add_now(owner.to_owned());
+            }
+        }
+        if owners(object).next().is_some() {
+            self.by_key.insert(id, object.clone());
+        }
+    }
+
+    fn reconcile(&mut self, uid: &String, now: Timestamp) -> Plan {
+        let mut plan = Plan::default();
+        match self.alive.get(uid) {
+            None => self.collect(uid, &mut plan, now),
+            Some(owner) if !meta::is_deleting(owner.meta()) => {}
+            Some(owner) if meta::has_finalizer(owner.meta(), well_known::FINALIZER_ORPHAN) => {
+                self.orphan(owner, &mut plan, now);
+            }
+            Some(owner) if meta::has_finalizer(owner.meta(), well_known::FINALIZER_FOREGROUND) => {
+                self.foreground(owner, &mut plan, now);
+            }
+            Some(_) => {}
+        }
+        plan
+    }
+}
+
+/// Pods own nothing here, and there are many of them.
+fn can_own(object: &Object) -> bool {
+    !matches!(object.kind(), Kind::Pod | Kind::Event)
+}
+
+fn owners(object: &Object) -> impl Iterator<Item = &str> {
+    object.meta().owner_references.iter().flatten().map(|o| o.uid.as_str())
+}
+
+fn delete(object: &Object, propagation: Propagation, now: Timestamp) -> Option<Effect> {
+    match deletion::delete(object, &Options { grace: None, propagation: Some(propagation) }, now) {
+        Deletion::Remove => {
+            Some(Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() })
+        }
+        Deletion::Mark(marked) => Some(Effect::Update(marked)),
+        Deletion::Unchanged => None,
+    }
+}
+
+impl GarbageCollector {
+    fn of(&self, uid: &str) -> impl Iterator<Item = &Object> {
+        self.dependents.get(uid).into_iter().flatten().filter_map(|id| self.by_key.get(id))
+    }
+
+    /// The owner is gone: its dependents go, unless another owner of theirs is there.
+    fn collect(&self, uid: &str, plan: &mut Plan, now: Timestamp) {
+        for object in self.of(uid) {
+            if plan.effects.len() >= AT_ONCE {
+                return plan.look_again(now);
+            }
+            if owners(object).any(|owner| self.alive.contains_key(owner)) {
+                plan.effects.push(Effect::Update(without_owner(object, uid)));
+            } else if !meta::is_deleting(object.meta()) {
+                plan.effects.extend(delete(object, Propagation::Background, now));
+            }
+        }
+    }
+
+    fn orphan(&self, owner: &Object, plan: &mut Plan, now: Timestamp) {
+        for object in self.of(owner.uid()) {
+            if plan.effects.len() >= AT_ONCE {
+                return plan.look_again(now);
+            }
+            plan.effects.push(Effect::Update(without_owner(object, owner.uid())));
+        }
+        plan.effects.push(Effect::Update(without_finalizer(owner, well_known::FINALIZER_ORPHAN)));
+    }
+
+    fn foreground(&self, owner: &Object, plan: &mut Plan, now: Timestamp) {
+        let mut blocked = false;
+        for object in self.of(owner.uid()) {
+            let references = object.meta().owner_references.iter().flatten();
+            blocked |= references.clone().any(|o| o.uid == owner.uid() && o.block_owner_deletion == Some(true));
+            if meta::is_deleting(object.meta()) {
+                continue;
+            }
+            if plan.effects.len() >= AT_ONCE {
+                return plan.look_again(now);
+            }
+            let has_dependents = self.dependents.contains_key(object.uid());
+            let propagation = if has_dependents { Propagation::Foreground } else { Propagation::Background };
+            plan.effects.extend(delete(object, propagation, now));
+        }
+        if !blocked {
+            plan.effects.push(Effect::Update(without_finalizer(owner, well_known::FINALIZER_FOREGROUND)));
+        }
+    }
+}
+
+fn without_owner(object: &Object, uid: &str) -> Object {
+    let mut object = object.clone();
+    let meta = object.meta_mut();
+    if let Some(owners) = &mut meta.owner_references {
+        owners.retain(|o| o.uid != uid);
+        if owners.is_empty() {
+            meta.owner_references = None;
+        }
+    }
+    object
+}
+
+fn without_finalizer(object: &Object, finalizer: &str) -> Object {
+    let mut object = object.clone();
+    meta::remove_finalizer(object.meta_mut(), finalizer);
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::batch::v1::Job;
+    use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn job(deleting_with: Option<&str>) -> Object {
+        let mut job = Job::default();
+        job.metadata.name = Some("j".to_owned());
+        job.metadata.uid = Some("job-uid".to_owned());
+        if let Some(finalizer) = deleting_with {
+            job.metadata.finalizers = Some(vec![finalizer.to_owned()]);
+            job.metadata.deletion_timestamp = Some(meta::time(at(1)));
+        }
+        job.into()
+    }
+
+    fn pod(name: &str, owners: &[&str]) -> Object {
+        let mut pod = Pod::default();
+        pod.metadata.name = Some(name.to_owned());
+        pod.metadata.uid = Some(format!("uid-{name}"));
+        let owner = |uid: &&str| OwnerReference {
+            uid: (*uid).to_owned(),
+            block_owner_deletion: Some(true),
+            ..OwnerReference::default()
+        };
+        pod.metadata.owner_references = Some(owners.iter().map(owner).collect());
+        pod.into()
+    }
+
+    struct Fixture {
+        gc: GarbageCollector,
+        queue: Queue<String>,
+    }
+
+    impl Fixture {
+        fn with(objects: &[Object]) -> Fixture {
+            let mut f = Fixture { gc: GarbageCollector::default(), queue: Queue::default() };
+            for object in objects {
+                f.see(Change::Added, object);
+            }
+            f
+        }
+
+        fn see(&mut self, change: Change, object: &Object) {
+            self.gc.observe(&Seen { change, object, old: None }, &mut self.queue, at(0));
+        }
+
+        fn plan(&mut self) -> Vec<Effect> {
+            let mut effects = Vec::new();
+            while let Some(uid) = self.queue.pop_due(at(10)) {
+                effects.extend(self.gc.reconcile(&uid, at(10)).effects);
+            }
+            effects
+        }
+    }
+
+    #[test]
+    fn dependents_go_once_no_owner_is_left() {
+        let mut f = Fixture::with(&[job(None), pod("a", &["job-uid"]), pod("b", &["job-uid"])]);
+        assert!(f.plan().is_empty());
+        f.see(Change::Deleted, &job(None));
+        let removed = f.plan();
+        assert!(removed.len() == 2 && removed.iter().all(|e| matches!(e, Effect::Remove { .. })), "{removed:?}");
+    }
+
+    #[test]
+    fn an_object_whose_owner_never_existed_goes_too_and_one_with_another_owner_stays() {
+        let mut f = Fixture::with(&[job(None), pod("a", &["gone"]), pod("b", &["gone", "job-uid"])]);
+        let effects = f.plan();
+        let removed = |name: &str| Effect::Remove {
+            kind: Kind::Pod,
+            key: Key::new("", name),
+            uid: format!("uid-{name}"),
+        };
+        assert!(effects.contains(&removed("a")), "{effects:?}");
+        assert!(effects.contains(&Effect::Update(without_owner(&pod("b", &["gone", "job-uid"]), "gone"))));
+    }
+
+    #[test]
+    fn orphaning_takes_the_owner_out_and_then_lets_it_go() {
+        let mut f = Fixture::with(&[job(Some(well_known::FINALIZER_ORPHAN)), pod("a", &["job-uid"])]);
+        let effects = f.plan();
+        assert!(effects.contains(&Effect::Update(without_owner(&pod("a", &["job-uid"]), "job-uid"))), "{effects:?}");
+        let released = without_finalizer(&job(Some(well_known::FINALIZER_ORPHAN)), well_known::FINALIZER_ORPHAN);
+        assert!(effects.contains(&Effect::Update(released)));
+    }
+
+    #[test]
+    fn foreground_deletion_waits_for_the_last_dependent() {
+        let owner = job(Some(well_known::FINALIZER_FOREGROUND));
+        let mut f = Fixture::with(&[owner.clone(), pod("a", &["job-uid"])]);
+        let effects = f.plan();
+        assert!(matches!(&effects[..], [Effect::Remove { .. }]), "{effects:?}");
+        f.see(Change::Deleted, &pod("a", &["job-uid"]));
+        let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_FOREGROUND));
+        assert_eq!(f.plan(), [released]);
+    }
+}

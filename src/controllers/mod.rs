@@ -1,0 +1,6 @@
+//! The controllers. Each is a view fed by changes and plain functions from that view and the time to a plan; none
+//! does I/O, asks a clock or knows the store.
+
+pub mod event_ttl;
+pub mod gc;
+pub mod job;

@@ -1,0 +1,115 @@
+use super::*;
+
+struct Fixture {
+    store: Store,
+    logs: Logs,
+    stop: CancellationToken,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 16).unwrap();
+        let logs = Logs::new(store.clone(), Clock::real());
+        let stop = CancellationToken::new();
+        tokio::spawn(logs.clone().flush_loop(stop.clone()));
+        Fixture { store, logs, stop, _dir: dir }
+    }
+
+    fn id() -> LogId {
+        LogId { pod_uid: "u".to_owned(), container: "c".to_owned(), restart: 0 }
+    }
+
+    fn finish(&self, writer: LogWriter) {
+        let mut tx = writer.finish();
+        tx.put_side(b"x".to_vec(), Bytes::new());
+        let revision = self.store.commit(tx).unwrap().revision;
+        writer.committed(revision);
+    }
+
+    async fn read(&self, query: Query) -> Vec<u8> {
+        let mut pieces = self.logs.read(Fixture::id(), query);
+        let mut all = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            all.extend_from_slice(&piece.unwrap());
+        }
+        all
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_read_while_running_and_afterwards() {
+    let f = Fixture::new();
+    let writer = f.logs.open(Fixture::id());
+    writer.write(Stream::Stdout, b"one\ntwo\n");
+    assert_eq!(f.read(Query::default()).await, b"one\ntwo\n");
+    writer.write(Stream::Stderr, b"three");
+    f.finish(writer);
+    assert_eq!(f.read(Query::default()).await, b"one\ntwo\nthree");
+    let tail = Query { tail_lines: Some(2), ..Query::default() };
+    assert_eq!(f.read(tail).await, b"two\nthree");
+    let limited = Query { limit_bytes: Some(5), ..Query::default() };
+    assert_eq!(f.read(limited).await, b"one\nt");
+    let stamped = f.read(Query { timestamps: true, ..Query::default() }).await;
+    let stamped = String::from_utf8(stamped).unwrap();
+    let (time, text) = stamped.lines().next().unwrap().split_once(' ').unwrap();
+    assert!(text == "one" && time.parse::<jiff::Timestamp>().is_ok() && time.len() == 30, "{stamped}");
+    let future = Query { since: Some(jiff::Timestamp::MAX), ..Query::default() };
+    assert_eq!(f.read(future).await, b"");
+}
+
+#[tokio::test]
+async fn a_follower_gets_each_line_and_the_end() {
+    let f = Fixture::new();
+    let writer = f.logs.open(Fixture::id());
+    writer.write(Stream::Stdout, b"0\n");
+    let mut follower = f.logs.read(Fixture::id(), Query { follow: true, ..Query::default() });
+    for n in 1..20 {
+        let piece = follower.recv().await.unwrap().unwrap();
+        assert_eq!(piece, format!("{}\n", n - 1).as_bytes());
+        writer.write(Stream::Stdout, format!("{n}\n").as_bytes());
+    }
+    f.finish(writer);
+    assert_eq!(follower.recv().await.unwrap().unwrap(), &b"19\n"[..]);
+    assert!(follower.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn a_flood_keeps_its_first_and_last_bytes_and_says_what_is_missing() {
+    let f = Fixture::new();
+    let writer = f.logs.open(Fixture::id());
+    let line = |n: usize| format!("{n:062}\n");
+    let lines = 3 * (HEAD + TAIL) / 63;
+    for n in 0..lines {
+        writer.write(Stream::Stdout, line(n).as_bytes());
+    }
+    f.finish(writer);
+    let log = f.read(Query::default()).await;
+    assert!(log.len() < HEAD + TAIL + 200, "{}", log.len());
+    let text = String::from_utf8(log).unwrap();
+    assert!(text.starts_with(&line(0)) && text.ends_with(&line(lines - 1)));
+    assert!(text.contains("bytes of log dropped here"));
+}
+
+#[tokio::test]
+async fn deleting_a_pods_logs_leaves_other_pods_alone() {
+    let f = Fixture::new();
+    for uid in ["u", "u2"] {
+        let writer = f.logs.open(LogId { pod_uid: uid.to_owned(), ..Fixture::id() });
+        writer.write(Stream::Stdout, b"x\n");
+        f.finish(writer);
+    }
+    let mut tx = Tx::new();
+    Logs::delete("u", &mut tx);
+    let revision = f.store.commit(tx).unwrap().revision;
+    f.store.durable(revision).await.unwrap();
+    assert_eq!(f.logs.pods().unwrap(), ["u2"]);
+    assert_eq!(f.read(Query::default()).await, b"");
+}

@@ -1,0 +1,195 @@
+//! A log while its container runs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::record::{self, OVERHEAD, Stream};
+use super::{HEAD, LogId, Logs, TAIL};
+use crate::store::{Store, Tx};
+
+/// A chunk of this size is closed. Small enough to be written again with each flush, large enough to be few.
+const CHUNK: usize = 16 << 10;
+/// Longer writes are cut into records of this size.
+const RECORD: usize = 32 << 10;
+
+/// How far a log is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// The commit that holds the newest chunk.
+    pub revision: u64,
+    /// Nothing will be added.
+    pub done: bool,
+}
+
+pub struct Live {
+    id: LogId,
+    state: Mutex<State>,
+    pub progress: watch::Sender<Progress>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Full chunks that are not committed yet.
+    closed: Vec<(u32, Bytes)>,
+    open: Vec<u8>,
+    /// The number of the open chunk.
+    seq: u32,
+    /// The open chunk has bytes that are not committed.
+    dirty: bool,
+    /// It stands in the list of logs to flush.
+    listed: bool,
+    /// Bytes kept so far from the beginning.
+    head: usize,
+    /// The latest records, once the beginning is full.
+    tail: VecDeque<Vec<u8>>,
+    tail_bytes: usize,
+    dropped: u64,
+    finished: bool,
+}
+
+impl State {
+    fn write(&mut self, stream: Stream, at: jiff::Timestamp, bytes: &[u8]) {
+        if self.head + bytes.len() <= HEAD {
+            self.head += bytes.len();
+            record::append(&mut self.open, stream, at, bytes);
+            self.dirty = true;
+            if self.open.len() >= CHUNK {
+                self.close();
+            }
+            return;
+        }
+        // From here on everything goes to the tail, so that the order is kept.
+        self.head = HEAD;
+        let mut entry = Vec::with_capacity(OVERHEAD + bytes.len());
+        record::append(&mut entry, stream, at, bytes);
+        self.tail_bytes += bytes.len();
+        self.tail.push_back(entry);
+        while self.tail_bytes > TAIL {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            let size = oldest.len() - OVERHEAD;
+            self.tail_bytes -= size;
+            self.dropped += size as u64;
+        }
+    }
+
+    fn close(&mut self) {
+        let chunk = Bytes::from(std::mem::take(&mut self.open));
+        self.closed.push((self.seq, chunk));
+        self.seq += 1;
+        self.dirty = false;
+    }
+
+    /// Moves what is not committed into `tx`.
+    fn take(&mut self, id: &LogId, tx: &mut Tx) {
+        for (seq, chunk) in self.closed.drain(..) {
+            tx.put_side(id.chunk_key(seq), chunk);
+        }
+        if self.dirty {
+            tx.put_side(id.chunk_key(self.seq), Bytes::copy_from_slice(&self.open));
+            self.dirty = false;
+        }
+    }
+}
+
+impl Live {
+    pub fn new(id: LogId) -> Live {
+        Live { id, state: Mutex::default(), progress: watch::Sender::default() }
+    }
+
+    /// Commits what was written so far. The lock is held over the commit, which waits for nothing, so that an older
+    /// version of the open chunk cannot overtake a newer one.
+    pub fn flush(&self, store: &Store) {
+        let mut state = self.state.lock();
+        state.listed = false;
+        if state.finished {
+            return;
+        }
+        let mut tx = Tx::new();
+        state.take(&self.id, &mut tx);
+        if tx.is_empty() {
+            return;
+        }
+        match store.commit(tx) {
+            Ok(committed) => self.progress.send_modify(|p| p.revision = committed.revision),
+            Err(error) => tracing::error!(pod = self.id.pod_uid, %error, "log not written"),
+        }
+    }
+}
+
+/// The writing end of a log. [`LogWriter::finish`] ends it; a writer that is dropped unfinished leaves what was
+/// flushed, and its followers are told that nothing more comes.
+pub struct LogWriter {
+    logs: Logs,
+    live: Arc<Live>,
+}
+
+impl LogWriter {
+    pub fn new(logs: Logs, live: Arc<Live>) -> LogWriter {
+        LogWriter { logs, live }
+    }
+
+    /// Appends; never waits for the disk.
+    pub fn write(&self, stream: Stream, bytes: &[u8]) {
+        let at = self.logs.0.clock.now();
+        let must_list = {
+            let mut state = self.live.state.lock();
+            if state.finished {
+                return;
+            }
+            for piece in bytes.chunks(RECORD) {
+                state.write(stream, at, piece);
+            }
+            let must_list = !state.listed && (state.dirty || !state.closed.is_empty());
+            state.listed |= must_list;
+            must_list
+        };
+        if must_list {
+            self.logs.0.dirty.lock().push(self.live.clone());
+            self.logs.0.dirtied.notify_one();
+        }
+    }
+
+    /// The end of the log as writes to be committed with the status that ends the container. Nothing can be written
+    /// afterwards. Call [`LogWriter::committed`] once it is.
+    pub fn finish(&self) -> Tx {
+        let mut state = self.live.state.lock();
+        let mut tx = Tx::new();
+        if !std::mem::replace(&mut state.finished, true) {
+            if state.dropped > 0 {
+                let line = format!(
+                    "\n[kiln: {} bytes of log dropped here: the first {} MiB and the last {} KiB are kept]\n",
+                    state.dropped,
+                    HEAD >> 20,
+                    TAIL >> 10
+                );
+                record::append(&mut state.open, Stream::Stderr, self.logs.0.clock.now(), line.as_bytes());
+                state.dirty = true;
+            }
+            for entry in std::mem::take(&mut state.tail) {
+                state.open.extend_from_slice(&entry);
+                state.dirty = true;
+                if state.open.len() >= CHUNK {
+                    state.close();
+                }
+            }
+            state.take(&self.live.id, &mut tx);
+        }
+        tx
+    }
+
+    /// Tells followers that the end of the log is part of this commit.
+    pub fn committed(self, revision: u64) {
+        self.live.progress.send_modify(|p| *p = Progress { revision: p.revision.max(revision), done: true });
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.live.progress.send_modify(|p| p.done = true);
+        self.logs.0.live.lock().remove(&self.live.id);
+    }
+}

@@ -1,0 +1,211 @@
+//! The scheduler: gives each waiting pod a node.
+//!
+//! ```text
+//! waiting ──fits──► bound (spec.nodeName, PodScheduled=True)
+//!    │ ▲
+//!    ▼ │ a pod elsewhere ended, a node changed
+//! unschedulable (PodScheduled=False with the reason, event FailedScheduling)
+//! ```
+//!
+//! [`place`] decides for one pod; the loop here keeps what each node has given away, and binds many pods in one
+//! commit. A pod that fits nowhere costs nothing until something is freed.
+
+pub mod place;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
+
+use crate::api::pod::facts;
+use crate::api::{Key, Kind, Object, meta};
+use crate::control::{Controller, Effect, Note, Plan, Queue, Seen};
+use crate::store::Change;
+use place::{Demand, NodeView, place};
+
+/// Pods handled by one decision.
+const AT_ONCE: usize = 256;
+const SCHEDULER_NAME: &str = "default-scheduler";
+
+#[derive(Default)]
+pub struct Scheduler {
+    nodes: BTreeMap<String, NodeView>,
+    /// What each placed, unfinished pod takes, by uid.
+    placed: HashMap<String, (String, Demand)>,
+    waiting: HashMap<Key, Arc<Pod>>,
+    /// The waiting pods in the order in which they are tried; one that is no longer waiting is skipped.
+    line: VecDeque<Key>,
+    /// Waiting pods that fitted nowhere when they were last tried, in the order in which they came.
+    unschedulable: VecDeque<Key>,
+}
+
+impl Controller for Scheduler {
+    type Key = ();
+    const NAME: &'static str = "default-scheduler";
+
+    fn watches(&self) -> &'static [Kind] {
+        &[Kind::Node, Kind::Pod]
+    }
+
+    fn reset(&mut self) {
+        *self = Scheduler::default();
+    }
+
+    fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<()>, _now: Timestamp) {
+        let gone = seen.change == Change::Deleted;
+        match seen.object {
+            Object::Node(node) => self.observe_node(node, gone),
+            Object::Pod(pod) => self.observe_pod(seen.object.key(), pod, gone),
+            _ => {}
+        }
+        if !self.line.is_empty() {
+            queue.add_now(());
+        }
+    }
+
+    fn reconcile(&mut self, _key: &(), now: Timestamp) -> Plan {
+        let mut plan = Plan::default();
+        // Decided on a copy: what is given away here counts once it is committed and seen.
+        let mut nodes: Vec<NodeView> = self.nodes.values().cloned().collect();
+        let mut bound: Vec<Key> = Vec::new();
+        for _ in 0..AT_ONCE {
+            let Some(key) = self.line.pop_front() else { break };
+            if bound.contains(&key) {
+                continue;
+            }
+            let Some(pod) = self.waiting.get(&key) else { continue };
+            match schedule(pod, &mut nodes, now, &mut plan) {
+                Placed::Bound => bound.push(key),
+                Placed::Nowhere => self.unschedulable.push_back(key),
+            }
+        }
+        // They stay in line until they are seen as bound: the commit may be refused.
+        for key in bound.into_iter().rev() {
+            self.line.push_front(key);
+        }
+        if !self.line.is_empty() {
+            plan.look_again(now);
+        }
+        plan
+    }
+}
+
+enum Placed {
+    Bound,
+    Nowhere,
+}
+
+fn schedule(pod: &Arc<Pod>, nodes: &mut [NodeView], now: Timestamp, plan: &mut Plan) -> Placed {
+    let demand = Demand::of(pod);
+    let object = Object::Pod(pod.clone());
+    match place(pod, &demand, nodes) {
+        Ok(chosen) => {
+            nodes[chosen].used.add(&demand);
+            let node = nodes[chosen].name().to_owned();
+            let message = format!("Successfully assigned {} to {node}", object.key());
+            plan.notes.push(Note::normal(&object, "Scheduled", message));
+            plan.effects.push(Effect::Update(bind(pod, node, now).into()));
+            Placed::Bound
+        }
+        Err(reason) => {
+            if let Some(marked) = marked_unschedulable(pod, &reason, now) {
+                plan.notes.push(Note::warning(&object, "FailedScheduling", reason));
+                plan.effects.push(Effect::Update(marked.into()));
+            }
+            Placed::Nowhere
+        }
+    }
+}
+
+impl Scheduler {
+    fn observe_node(&mut self, node: &Arc<Node>, gone: bool) {
+        let name = node.metadata.name.clone().unwrap_or_default();
+        let used = self.nodes.remove(&name).map(|n| n.used).unwrap_or_default();
+        if !gone {
+            self.nodes.insert(name, NodeView { used, ..NodeView::new(node.clone()) });
+        }
+        self.try_again(usize::MAX);
+    }
+
+    fn observe_pod(&mut self, key: Key, pod: &Arc<Pod>, gone: bool) {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        let live = !gone && !facts::is_finished(pod);
+        match (facts::node(pod), live) {
+            (Some(node), true) => {
+                self.waiting.remove(&key);
+                if !self.placed.contains_key(uid) {
+                    let demand = Demand::of(pod);
+                    if let Some(view) = self.nodes.get_mut(node) {
+                        view.used.add(&demand);
+                    }
+                    self.placed.insert(uid.to_owned(), (node.to_owned(), demand));
+                }
+            }
+            (None, true) if is_ours(pod) && !meta::is_deleting(&pod.metadata) => {
+                if self.waiting.insert(key.clone(), pod.clone()).is_none() {
+                    self.line.push_back(key);
+                }
+            }
+            _ => {
+                self.waiting.remove(&key);
+                if let Some((node, demand)) = self.placed.remove(uid) {
+                    if let Some(view) = self.nodes.get_mut(&node) {
+                        view.used.subtract(&demand);
+                    }
+                    // What one pod frees lets few pods in: try those that came first.
+                    self.try_again(4);
+                }
+            }
+        }
+    }
+
+    fn try_again(&mut self, most: usize) {
+        let most = most.min(self.unschedulable.len());
+        self.line.extend(self.unschedulable.drain(..most));
+    }
+}
+
+fn is_ours(pod: &Pod) -> bool {
+    pod.spec.as_ref().and_then(|s| s.scheduler_name.as_deref()).is_none_or(|name| name == SCHEDULER_NAME)
+}
+
+fn bind(pod: &Arc<Pod>, node: String, now: Timestamp) -> Pod {
+    let mut pod = Pod::clone(pod);
+    pod.spec.get_or_insert_default().node_name = Some(node);
+    let condition = condition("True", None, None, now);
+    set_condition(&mut pod, condition);
+    pod
+}
+
+/// The pod with the reason why it waits, or `None` if it already says so.
+fn marked_unschedulable(pod: &Arc<Pod>, reason: &str, now: Timestamp) -> Option<Pod> {
+    let known = facts::condition(pod, "PodScheduled")
+        .is_some_and(|c| c.status == "False" && c.message.as_deref() == Some(reason));
+    if known {
+        return None;
+    }
+    let mut pod = Pod::clone(pod);
+    set_condition(&mut pod, condition("False", Some("Unschedulable"), Some(reason), now));
+    Some(pod)
+}
+
+fn condition(status: &str, reason: Option<&str>, message: Option<&str>, now: Timestamp) -> PodCondition {
+    PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: status.to_owned(),
+        reason: reason.map(str::to_owned),
+        message: message.map(str::to_owned),
+        last_transition_time: Some(meta::time(now)),
+        ..PodCondition::default()
+    }
+}
+
+fn set_condition(pod: &mut Pod, condition: PodCondition) {
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    conditions.retain(|c| c.type_ != condition.type_);
+    conditions.push(condition);
+}
+
+#[cfg(test)]
+mod tests;
