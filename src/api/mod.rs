@@ -3,8 +3,17 @@
 
 pub mod error;
 pub mod field;
+pub mod field_selector;
+pub mod job;
 pub mod kind;
 pub mod meta;
+pub mod names;
+pub mod pod;
+pub mod quantity;
+pub mod selector;
+mod selector_text;
+pub mod unsupported;
+pub mod validate_meta;
 pub mod well_known;
 
 pub use error::ApiError;

@@ -1,0 +1,42 @@
+//! Jobs: their defaults, what Kubernetes demands of them, what may change, and what this version of kiln can honour.
+
+pub mod defaults;
+mod pod_failure_policy;
+mod status;
+mod success_policy;
+mod supported;
+mod update;
+mod validate;
+
+use k8s_openapi::api::batch::v1::Job;
+
+use crate::api::field::{FieldError, Path};
+
+pub use status::validate_status;
+pub use validate::warnings;
+
+/// All faults of a Job apart from its metadata. Expects defaults and the generated selector.
+pub fn validate(job: &Job, faults: &mut Vec<FieldError>) {
+    let path = Path::root("spec");
+    validate::validate_generated_selector(job, faults);
+    match &job.spec {
+        Some(spec) => {
+            validate::validate_spec(spec, &path, faults);
+            supported::check_spec(spec, &path, faults);
+        }
+        None => faults.push(FieldError::required(&path, "")),
+    }
+    validate::validate_host_names(job, faults);
+}
+
+/// All faults of a change, apart from its metadata.
+pub fn validate_update(new: &Job, old: &Job, faults: &mut Vec<FieldError>) {
+    let path = Path::root("spec");
+    let (Some(new_spec), Some(old_spec)) = (&new.spec, &old.spec) else {
+        faults.push(FieldError::required(&path, ""));
+        return;
+    };
+    validate::validate_spec(new_spec, &path, faults);
+    supported::check_spec(new_spec, &path, faults);
+    update::validate_update(new_spec, old_spec, old.status.as_ref(), &path, faults);
+}
