@@ -3,6 +3,8 @@
 pub mod api;
 pub mod clock;
 pub mod control;
+pub mod controllers;
 pub mod ids;
 pub mod logs;
+pub mod scheduler;
 pub mod store;

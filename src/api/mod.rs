@@ -1,6 +1,7 @@
 //! The nouns: kinds, defaults, validation, selectors, quantities. Plain functions over plain values: no I/O, no
 //! clock, no randomness; the current time is an argument where it is needed.
 
+pub mod deletion;
 pub mod error;
 pub mod field;
 pub mod field_selector;

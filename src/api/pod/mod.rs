@@ -1,6 +1,7 @@
 //! Pods and pod templates: their defaults, what Kubernetes demands of them, and what this version of kiln can honour.
 
 pub mod defaults;
+pub mod facts;
 pub mod qos;
 mod supported;
 mod supported_container;

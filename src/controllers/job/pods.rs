@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use crate::api::pod::{defaults, facts};
+use crate::api::pod::{defaults, facts, qos};
 use crate::api::{meta, names, well_known};
 use crate::ids::Ids;
 
@@ -46,9 +46,14 @@ pub fn new_pod(job: &Job, deadline: Option<Timestamp>, now: Timestamp, ids: &Ids
         }]),
         ..ObjectMeta::default()
     };
-    let mut pod = Pod { metadata, spec: template.and_then(|t| t.spec.clone()), status: None };
-    defaults::pod(&mut pod);
-    pod
+    let mut spec = template.and_then(|t| t.spec.clone()).unwrap_or_default();
+    defaults::default_pod(&mut spec);
+    let status = PodStatus {
+        phase: Some(well_known::PHASE_PENDING.to_owned()),
+        qos_class: Some(qos::class(&spec).to_owned()),
+        ..PodStatus::default()
+    };
+    Pod { metadata, spec: Some(spec), status: Some(status) }
 }
 
 /// The active pods in the order in which they are given up: not yet placed, then pending, then not ready, then those
@@ -67,7 +72,7 @@ pub fn in_order_of_deletion<'a>(active: impl Iterator<Item = &'a Arc<Pod>>) -> V
 mod tests {
     use super::*;
     use k8s_openapi::api::batch::v1::JobSpec;
-    use k8s_openapi::api::core::v1::{PodSpec, PodTemplateSpec};
+    use k8s_openapi::api::core::v1::PodTemplateSpec;
 
     #[test]
     fn a_pod_carries_what_its_job_gives_it() {
@@ -76,7 +81,7 @@ mod tests {
         job.metadata.namespace = Some("ns".to_owned());
         job.metadata.uid = Some("u".to_owned());
         let labels = ObjectMeta { labels: Some([("a".to_owned(), "b".to_owned())].into()), ..ObjectMeta::default() };
-        let template = PodTemplateSpec { metadata: Some(labels), spec: Some(PodSpec::default()) };
+        let template = PodTemplateSpec { metadata: Some(labels), spec: Some(Default::default()) };
         job.spec = Some(JobSpec { template, ..JobSpec::default() });
         let now = Timestamp::UNIX_EPOCH;
         let pod = new_pod(&job, Some(now), now, &Ids::seeded(1));
