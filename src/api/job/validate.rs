@@ -154,37 +154,30 @@ fn validate_indexed(spec: &JobSpec, path: &Path, faults: &mut Vec<FieldError>) {
         let detail = format!("when completion mode is {INDEXED}");
         faults.push(FieldError::required(&path.child("completions"), detail));
     }
-    let mut at_most = |field: &str, value: Option<i32>, most: i32, when: &str| {
-        if let Some(value) = value.filter(|v| *v > most) {
-            let detail = format!("must be less than or equal to {most}{when}");
-            faults.push(FieldError::invalid(&path.child(field), value, detail));
-        }
-    };
     let when = format!(" when completion mode is {INDEXED}");
-    at_most("parallelism", spec.parallelism, MAX_INDEXED_PARALLELISM, &when);
+    at_most(spec.parallelism, MAX_INDEXED_PARALLELISM, &when, &path.child("parallelism"), faults);
+    let at = path.child("maxFailedIndexes");
     let failed = spec.max_failed_indexes;
     if let (Some(failed), Some(completions)) = (failed, spec.completions)
         && failed > completions
     {
-        let at = path.child("maxFailedIndexes");
         faults.push(FieldError::invalid(&at, failed, "must be less than or equal to completions"));
     }
-    let mut at_most = |field: &str, value: Option<i32>, most: i32, when: &str| {
-        if let Some(value) = value.filter(|v| *v > most) {
-            let detail = format!("must be less than or equal to {most}{when}");
-            faults.push(FieldError::invalid(&path.child(field), value, detail));
-        }
-    };
-    at_most("maxFailedIndexes", failed, MAX_FAILED_INDEXES, "");
-    let many = spec.completions.is_some_and(|c| c > MANY_COMPLETIONS) && spec.backoff_limit_per_index.is_some();
-    if many {
-        let when = format!(" when completions are above {MANY_COMPLETIONS} and used with backoff limit per index");
-        at_most("parallelism", spec.parallelism, MANY_PARALLELISM, &when);
-        at_most("maxFailedIndexes", failed, MANY_FAILED_INDEXES, &when);
+    at_most(failed, MAX_FAILED_INDEXES, "", &at, faults);
+    if spec.completions.is_some_and(|c| c > MANY_COMPLETIONS) && spec.backoff_limit_per_index.is_some() {
         if failed.is_none() {
             let detail = format!("must be specified when completions is above {MANY_COMPLETIONS}");
-            faults.push(FieldError::required(&path.child("maxFailedIndexes"), detail));
+            faults.push(FieldError::required(&at, detail));
         }
+        let when = format!(" when completions are above {MANY_COMPLETIONS} and used with backoff limit per index");
+        at_most(spec.parallelism, MANY_PARALLELISM, &when, &path.child("parallelism"), faults);
+        at_most(failed, MANY_FAILED_INDEXES, &when, &at, faults);
+    }
+}
+
+fn at_most(value: Option<i32>, most: i32, when: &str, path: &Path, faults: &mut Vec<FieldError>) {
+    if let Some(value) = value.filter(|v| *v > most) {
+        faults.push(FieldError::invalid(path, value, format!("must be less than or equal to {most}{when}")));
     }
 }
 
