@@ -173,7 +173,10 @@ mod tests {
         assert_eq!(changed(suspended.clone(), stopped, place), [] as [String; 0]);
         assert_eq!(changed(suspended.clone(), started, place), ["spec.template: field is immutable"]);
         assert_eq!(changed(spec(), json!({}), place), ["spec.template: field is immutable"]);
-        let other = |spec: &mut Value| spec["template"]["spec"]["affinity"] = json!({"podAffinity": {}});
+        let other = |spec: &mut Value| {
+            spec["template"]["spec"]["affinity"] = json!({"podAffinity":
+            {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}})
+        };
         assert_eq!(changed(suspended, json!({}), other), ["spec.template: field is immutable"]);
     }
 }

@@ -42,13 +42,13 @@ pub fn default_pod(spec: &mut PodSpec) {
 }
 
 /// A container with a limit and no request requests its limit. Fuel is left out: it is a budget to burn, not a capacity
-/// of the node that could be reserved.
+/// of the node that could be reserved. So is what is no quantity, or its fault would be told twice.
 fn requests_from_limits(container: &mut Container) {
     let Some(resources) = &mut container.resources else { return };
-    for (name, limit) in resources.limits.iter().flatten().filter(|(name, _)| *name != RESOURCE_FUEL) {
-        let requests = resources.requests.get_or_insert_default();
-        if !requests.contains_key(name) {
-            requests.insert(name.clone(), limit.clone());
+    for (name, limit) in resources.limits.iter().flatten() {
+        let requested = resources.requests.as_ref().is_some_and(|r| r.contains_key(name));
+        if !requested && name != RESOURCE_FUEL && Quantity::parse(&limit.0).is_ok() {
+            resources.requests.get_or_insert_default().insert(name.clone(), limit.clone());
         }
     }
 }
