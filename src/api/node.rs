@@ -27,3 +27,21 @@ pub fn validate_node(node: &Node, faults: &mut Vec<FieldError>) {
     no.refuse(pod_preemption_policy.is_some(), "podPreemptionPolicy", "pods do not preempt each other");
     no.list(taints, "taints", "every pod tolerates every node; use kubectl cordon, or nodeSelector in the pods");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_node_can_be_cordoned_but_not_tainted() {
+        let faults = |spec: serde_json::Value| {
+            let node = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
+            let mut faults = Vec::new();
+            validate_node(&node, &mut faults);
+            faults.into_iter().map(|f| f.field).collect::<Vec<_>>()
+        };
+        assert_eq!(faults(json!({"unschedulable": true, "providerID": "x", "taints": []})), [] as [&str; 0]);
+        assert_eq!(faults(json!({"taints": [{"key": "a", "effect": "NoSchedule"}]})), ["spec.taints"]);
+    }
+}
