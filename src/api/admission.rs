@@ -1,7 +1,7 @@
 //! The way of every object that a client writes: from what was sent to what is stored, or to all that is wrong with it at
 //! once. Per kind: server-owned fields, defaults, validation, refusals; the rules themselves are in the kinds' modules.
 //!
-//! Follows apiserver `registry/rest/{create,update}.go` and the strategies under `pkg/registry`, 1.37. Time and
+//! Follows apiserver `registry/rest/{create,update}.go` and the strategies under `pkg/registry`, about 1.34. Time and
 //! randomness are given, so that the same request and [`Stamp`] make the same object.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! ConfigMaps and Secrets: defaults, validation, and what `immutable` means (`ValidateConfigMap`, `ValidateSecret` and
-//! their updates in `pkg/apis/core/validation/validation.go`, 1.37).
+//! their updates in `pkg/apis/core/validation/validation.go`, about 1.34).
 
 use std::collections::BTreeMap;
 

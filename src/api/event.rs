@@ -1,4 +1,4 @@
-//! What an Event must satisfy (`pkg/apis/core/validation/events.go`, 1.37).
+//! What an Event must satisfy (`pkg/apis/core/validation/events.go`, about 1.34).
 
 use k8s_openapi::api::core::v1::Event;
 

@@ -1,5 +1,5 @@
 //! What every object's metadata must satisfy, on creation and on change (apimachinery `api/validation/objectmeta.go` and
-//! `apis/meta/v1/validation`, 1.37).
+//! `apis/meta/v1/validation`, about 1.34).
 
 use std::collections::BTreeMap;
 

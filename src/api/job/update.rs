@@ -1,4 +1,4 @@
-//! What may change in the spec of an existing Job (`ValidateJobSpecUpdate` in `pkg/apis/batch/validation`, 1.37):
+//! What may change in the spec of an existing Job (`ValidateJobSpecUpdate` in `pkg/apis/batch/validation`, about 1.34):
 //! parallelism, limits, deadlines and suspension at any time; the template only where a suspended Job may be placed
 //! differently; nothing else.
 

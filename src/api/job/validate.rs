@@ -1,4 +1,4 @@
-//! Kubernetes' own demands on a Job, in its order and words (`pkg/apis/batch/validation/validation.go`, 1.37). They hold
+//! Kubernetes' own demands on a Job, in its order and words (`pkg/apis/batch/validation/validation.go`, about 1.34). They hold
 //! also for what this version of kiln refuses (`supported.rs`), so that a refusal can be lifted by deleting its line.
 
 use std::collections::BTreeMap;

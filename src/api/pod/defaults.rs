@@ -1,5 +1,5 @@
 //! The defaults of pods and pod templates, and the canonical writing of what may be written in several ways
-//! (`pkg/apis/core/v1/defaults.go` and `conversion.go`, 1.37). Two entry points: what a template gets, and what a Pod
+//! (`pkg/apis/core/v1/defaults.go` and `conversion.go`, about 1.34). Two entry points: what a template gets, and what a Pod
 //! object gets on top when it is created from one; the second is on the path of every pod of every Job, so it touches
 //! little.
 

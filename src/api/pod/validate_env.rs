@@ -1,5 +1,5 @@
 //! Kubernetes' own demands on `env` and `envFrom` (`ValidateEnv` and `ValidateEnvFrom` in
-//! `pkg/apis/core/validation/validation.go`, 1.37).
+//! `pkg/apis/core/validation/validation.go`, about 1.34).
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector};
 
