@@ -1,7 +1,7 @@
 //! Field selectors: `status.phase=Running,metadata.name!=a`. Each kind has a fixed set of fields; another is refused.
 //!
 //! Grammar: apimachinery `fields/selector.go` (`\`, `,` and `=` in a value are escaped by `\`). The fields and the
-//! texts of their refusal: `pkg/apis/{core,batch}/v1/conversion.go` and the strategies under `pkg/registry`, 1.37.
+//! texts of their refusal: `pkg/apis/{core,batch}/v1/conversion.go` and the strategies under `pkg/registry`, about 1.34.
 
 use std::borrow::Cow;
 

@@ -1,14 +1,18 @@
 //! The nouns: kinds, defaults, validation, selectors, quantities. Plain functions over plain values: no I/O, no
 //! clock, no randomness; the current time is an argument where it is needed.
 
+pub mod admission;
+pub mod config;
 pub mod deletion;
 pub mod error;
+pub mod event;
 pub mod field;
 pub mod field_selector;
 pub mod job;
 pub mod kind;
 pub mod meta;
 pub mod names;
+pub mod node;
 pub mod pod;
 pub mod quantity;
 pub mod selector;

@@ -1,7 +1,7 @@
 //! The shapes of names, labels and keys. Each function answers with what is wrong, in the words of Kubernetes; an
 //! empty answer means that the value is good.
 //!
-//! Rules and texts: apimachinery 1.37 `util/validation/validation.go` and `api/validate/content`; name generation:
+//! Rules and texts: apimachinery (about 1.34) `util/validation/validation.go` and `api/validate/content`; name generation:
 //! apiserver `storage/names/generate.go`. The regular expressions in the texts are checked by hand here, so that no
 //! name can cost more than one pass over its bytes.
 

@@ -1,5 +1,5 @@
 //! What every object's metadata must satisfy, on creation and on change (apimachinery `api/validation/objectmeta.go` and
-//! `apis/meta/v1/validation`, 1.37).
+//! `apis/meta/v1/validation`, about 1.34).
 
 use std::collections::BTreeMap;
 
@@ -160,7 +160,8 @@ pub fn non_negative(value: Option<impl Into<i64>>, path: &Path, faults: &mut Vec
     }
 }
 
-/// Equality as the API server sees it: an absent value, an empty text, an empty list and an empty map are the same.
+/// Equality as the API server sees it: an absent value, an empty list and an empty map are the same. An empty text is a
+/// value, because in a map of labels or data it is one; defaults drop it from the fields where it means absent.
 pub fn semantically_equal<T: PartialEq + serde::Serialize>(a: &T, b: &T) -> bool {
     a == b || prune(json(a)) == prune(json(b))
 }
@@ -169,10 +170,9 @@ fn prune(value: serde_json::Value) -> serde_json::Value {
     use serde_json::Value;
     let empty = |value: &Value| match value {
         Value::Null => true,
-        Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     };
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(prune).collect()),
@@ -264,8 +264,9 @@ mod tests {
 
     #[test]
     fn absent_and_empty_are_the_same() {
-        let a = meta(json!({"name": "a", "labels": {}, "namespace": ""}));
+        let a = meta(json!({"name": "a", "labels": {}, "finalizers": []}));
         assert!(semantically_equal(&a, &meta(json!({"name": "a"}))));
         assert!(!semantically_equal(&a, &meta(json!({"name": "b"}))));
+        assert!(!semantically_equal(&a, &meta(json!({"name": "a", "labels": {"k": ""}}))), "a label may be empty");
     }
 }

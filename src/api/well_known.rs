@@ -7,6 +7,9 @@ pub const LABEL_CONTROLLER_UID_OLD: &str = "controller-uid";
 pub const LABEL_JOB_NAME: &str = "batch.kubernetes.io/job-name";
 pub const LABEL_JOB_NAME_OLD: &str = "job-name";
 
+/// On every namespace: its name.
+pub const LABEL_NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
 /// Keeps a pod until its end has been counted in its Job.
 pub const FINALIZER_JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
 pub const FINALIZER_ORPHAN: &str = "orphan";

@@ -1,5 +1,5 @@
 //! The defaults of a Job and its generated selector (`pkg/apis/batch/v1/defaults.go` and
-//! `pkg/registry/batch/job/strategy.go`, 1.37).
+//! `pkg/registry/batch/job/strategy.go`, about 1.34).
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 

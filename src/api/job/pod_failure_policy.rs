@@ -1,4 +1,4 @@
-//! What `spec.podFailurePolicy` must satisfy (`validatePodFailurePolicy` in `pkg/apis/batch/validation`, 1.37).
+//! What `spec.podFailurePolicy` must satisfy (`validatePodFailurePolicy` in `pkg/apis/batch/validation`, about 1.34).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a Job's status must satisfy when a client writes it (`validateJobStatus` in `pkg/apis/batch/validation`, 1.37):
+//! What a Job's status must satisfy when a client writes it (`validateJobStatus` in `pkg/apis/batch/validation`, about 1.34):
 //! counters are not negative, and an end is told once.
 
 use k8s_openapi::api::batch::v1::{Job, JobStatus};

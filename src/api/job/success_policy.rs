@@ -1,4 +1,4 @@
-//! What `spec.successPolicy` must satisfy (`validateSuccessPolicy` in `pkg/apis/batch/validation`, 1.37).
+//! What `spec.successPolicy` must satisfy (`validateSuccessPolicy` in `pkg/apis/batch/validation`, about 1.34).
 
 use k8s_openapi::api::batch::v1::{SuccessPolicy, SuccessPolicyRule};
 

@@ -1,4 +1,4 @@
-//! What may change in the spec of an existing Job (`ValidateJobSpecUpdate` in `pkg/apis/batch/validation`, 1.37):
+//! What may change in the spec of an existing Job (`ValidateJobSpecUpdate` in `pkg/apis/batch/validation`, about 1.34):
 //! parallelism, limits, deadlines and suspension at any time; the template only where a suspended Job may be placed
 //! differently; nothing else.
 
@@ -173,7 +173,10 @@ mod tests {
         assert_eq!(changed(suspended.clone(), stopped, place), [] as [String; 0]);
         assert_eq!(changed(suspended.clone(), started, place), ["spec.template: field is immutable"]);
         assert_eq!(changed(spec(), json!({}), place), ["spec.template: field is immutable"]);
-        let other = |spec: &mut Value| spec["template"]["spec"]["affinity"] = json!({"podAffinity": {}});
+        let other = |spec: &mut Value| {
+            spec["template"]["spec"]["affinity"] = json!({"podAffinity":
+            {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "zone"}]}})
+        };
         assert_eq!(changed(suspended, json!({}), other), ["spec.template: field is immutable"]);
     }
 }

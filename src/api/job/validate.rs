@@ -1,4 +1,4 @@
-//! Kubernetes' own demands on a Job, in its order and words (`pkg/apis/batch/validation/validation.go`, 1.37). They hold
+//! Kubernetes' own demands on a Job, in its order and words (`pkg/apis/batch/validation/validation.go`, about 1.34). They hold
 //! also for what this version of kiln refuses (`supported.rs`), so that a refusal can be lifted by deleting its line.
 
 use std::collections::BTreeMap;
@@ -154,37 +154,30 @@ fn validate_indexed(spec: &JobSpec, path: &Path, faults: &mut Vec<FieldError>) {
         let detail = format!("when completion mode is {INDEXED}");
         faults.push(FieldError::required(&path.child("completions"), detail));
     }
-    let mut at_most = |field: &str, value: Option<i32>, most: i32, when: &str| {
-        if let Some(value) = value.filter(|v| *v > most) {
-            let detail = format!("must be less than or equal to {most}{when}");
-            faults.push(FieldError::invalid(&path.child(field), value, detail));
-        }
-    };
     let when = format!(" when completion mode is {INDEXED}");
-    at_most("parallelism", spec.parallelism, MAX_INDEXED_PARALLELISM, &when);
+    at_most(spec.parallelism, MAX_INDEXED_PARALLELISM, &when, &path.child("parallelism"), faults);
+    let at = path.child("maxFailedIndexes");
     let failed = spec.max_failed_indexes;
     if let (Some(failed), Some(completions)) = (failed, spec.completions)
         && failed > completions
     {
-        let at = path.child("maxFailedIndexes");
         faults.push(FieldError::invalid(&at, failed, "must be less than or equal to completions"));
     }
-    let mut at_most = |field: &str, value: Option<i32>, most: i32, when: &str| {
-        if let Some(value) = value.filter(|v| *v > most) {
-            let detail = format!("must be less than or equal to {most}{when}");
-            faults.push(FieldError::invalid(&path.child(field), value, detail));
-        }
-    };
-    at_most("maxFailedIndexes", failed, MAX_FAILED_INDEXES, "");
-    let many = spec.completions.is_some_and(|c| c > MANY_COMPLETIONS) && spec.backoff_limit_per_index.is_some();
-    if many {
-        let when = format!(" when completions are above {MANY_COMPLETIONS} and used with backoff limit per index");
-        at_most("parallelism", spec.parallelism, MANY_PARALLELISM, &when);
-        at_most("maxFailedIndexes", failed, MANY_FAILED_INDEXES, &when);
+    at_most(failed, MAX_FAILED_INDEXES, "", &at, faults);
+    if spec.completions.is_some_and(|c| c > MANY_COMPLETIONS) && spec.backoff_limit_per_index.is_some() {
         if failed.is_none() {
             let detail = format!("must be specified when completions is above {MANY_COMPLETIONS}");
-            faults.push(FieldError::required(&path.child("maxFailedIndexes"), detail));
+            faults.push(FieldError::required(&at, detail));
         }
+        let when = format!(" when completions are above {MANY_COMPLETIONS} and used with backoff limit per index");
+        at_most(spec.parallelism, MANY_PARALLELISM, &when, &path.child("parallelism"), faults);
+        at_most(failed, MANY_FAILED_INDEXES, &when, &at, faults);
+    }
+}
+
+fn at_most(value: Option<i32>, most: i32, when: &str, path: &Path, faults: &mut Vec<FieldError>) {
+    if let Some(value) = value.filter(|v| *v > most) {
+        faults.push(FieldError::invalid(path, value, format!("must be less than or equal to {most}{when}")));
     }
 }
 
@@ -238,4 +231,90 @@ pub fn warnings(job: &Job) -> Vec<String> {
         );
     }
     warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// The faults of a spec apart from its template and selector.
+    fn faults(spec: Value) -> Vec<String> {
+        let mut value = json!({"selector": {}, "template": {"spec": {"restartPolicy": "Never", "containers": []}}});
+        for (field, leaf) in spec.as_object().unwrap() {
+            value[field] = leaf.clone();
+        }
+        let mut faults = Vec::new();
+        validate_spec(&serde_json::from_value(value).unwrap(), &Path::root("spec"), &mut faults);
+        let texts = faults.iter().map(ToString::to_string);
+        texts.filter(|f| f.contains("restartPolicy") || !f.starts_with("spec.template.spec")).collect()
+    }
+
+    #[test]
+    fn indexed_jobs_are_bounded() {
+        let table = [
+            (json!({}), vec!["spec.completions: Required value: when completion mode is Indexed"]),
+            (
+                json!({"completions": 5, "parallelism": 100_001, "backoffLimitPerIndex": 1, "maxFailedIndexes": 6}),
+                vec![
+                    "spec.parallelism: Invalid value: 100001: must be less than or equal to 100000 when completion mode \
+                     is Indexed",
+                    "spec.maxFailedIndexes: Invalid value: 6: must be less than or equal to completions",
+                ],
+            ),
+            (
+                json!({"completions": 100_001, "parallelism": 10_001, "backoffLimitPerIndex": 1}),
+                vec![
+                    "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000",
+                    "spec.parallelism: Invalid value: 10001: must be less than or equal to 10000 when completions are \
+                     above 100000 and used with backoff limit per index",
+                ],
+            ),
+            (json!({"completions": 100_001, "parallelism": 100_000}), vec![]),
+        ];
+        for (mut spec, want) in table {
+            spec["completionMode"] = json!("Indexed");
+            assert_eq!(faults(spec), want);
+        }
+        assert_eq!(
+            faults(json!({"completionMode": "Ranked"})),
+            ["spec.completionMode: Unsupported value: \"Ranked\": supported values: \"NonIndexed\", \"Indexed\""]
+        );
+        assert_eq!(
+            faults(json!({"backoffLimitPerIndex": 1})),
+            ["spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"]
+        );
+    }
+
+    #[test]
+    fn a_failure_policy_binds_other_fields() {
+        let spec = json!({"podFailurePolicy": {"rules": []}, "podReplacementPolicy": "TerminatingOrFailed",
+            "template": {"spec": {"restartPolicy": "OnFailure", "containers": []}}});
+        assert_eq!(
+            faults(spec),
+            [
+                "spec.podReplacementPolicy: Unsupported value: \"TerminatingOrFailed\": supported values: \"Failed\"",
+                "spec.template.spec.restartPolicy: Invalid value: \"OnFailure\": only \"Never\" is supported when \
+                 podFailurePolicy is specified",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_manager_is_a_path_under_a_domain() {
+        let long = format!("acme.io/{}", "a".repeat(60));
+        let table = [
+            ("acme.io/a", 0),
+            ("kubernetes.io/job-controller", 0),
+            ("", 1),
+            ("acme.io", 1),
+            ("/a", 1),
+            ("A/b", 1),
+            ("acme.io/a b", 1),
+            (long.as_str(), 1),
+        ];
+        for (manager, want) in table {
+            assert_eq!(faults(json!({"managedBy": manager})).len(), want, "{manager}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! The defaults of pods and pod templates, and the canonical writing of what may be written in several ways
-//! (`pkg/apis/core/v1/defaults.go` and `conversion.go`, 1.37). Two entry points: what a template gets, and what a Pod
+//! (`pkg/apis/core/v1/defaults.go` and `conversion.go`, about 1.34). Two entry points: what a template gets, and what a Pod
 //! object gets on top when it is created from one; the second is on the path of every pod of every Job, so it touches
 //! little.
 
@@ -42,13 +42,13 @@ pub fn default_pod(spec: &mut PodSpec) {
 }
 
 /// A container with a limit and no request requests its limit. Fuel is left out: it is a budget to burn, not a capacity
-/// of the node that could be reserved.
+/// of the node that could be reserved. So is what is no quantity, or its fault would be told twice.
 fn requests_from_limits(container: &mut Container) {
     let Some(resources) = &mut container.resources else { return };
-    for (name, limit) in resources.limits.iter().flatten().filter(|(name, _)| *name != RESOURCE_FUEL) {
-        let requests = resources.requests.get_or_insert_default();
-        if !requests.contains_key(name) {
-            requests.insert(name.clone(), limit.clone());
+    for (name, limit) in resources.limits.iter().flatten() {
+        let requested = resources.requests.as_ref().is_some_and(|r| r.contains_key(name));
+        if !requested && name != RESOURCE_FUEL && Quantity::parse(&limit.0).is_ok() {
+            resources.requests.get_or_insert_default().insert(name.clone(), limit.clone());
         }
     }
 }

@@ -17,6 +17,8 @@ use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use crate::api::field::{FieldError, Path};
 use crate::api::validate_meta::{validate_annotations, validate_labels};
 
+pub use validate_env::subscript;
+
 /// All faults of a pod's spec: Kubernetes' own, then what kiln cannot honour. Expects defaults to be applied.
 pub fn validate_pod(pod: &Pod, faults: &mut Vec<FieldError>) {
     let path = Path::root("spec");

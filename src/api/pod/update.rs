@@ -1,5 +1,5 @@
 //! What may change in the spec of an existing pod (`ValidatePodUpdate` in `pkg/apis/core/validation/validation.go`,
-//! 1.37). Of what Kubernetes allows, kiln refuses a new image: a running module keeps the digest it was started with.
+//! about 1.34). Of what Kubernetes allows, kiln refuses a new image: a running module keeps the digest it was started with.
 
 use k8s_openapi::api::core::v1::{PodSpec, Toleration};
 

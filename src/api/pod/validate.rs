@@ -1,5 +1,5 @@
 //! Kubernetes' own demands on a PodSpec, for the fields that kiln honours (`ValidatePodSpec` in
-//! `pkg/apis/core/validation/validation.go`, 1.37). A field that is refused as a whole in `supported.rs` is not looked
+//! `pkg/apis/core/validation/validation.go`, about 1.34). A field that is refused as a whole in `supported.rs` is not looked
 //! into here. Stricter in one point: a negative grace period is refused, where Kubernetes warns and takes it as 1.
 
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
 //! Kubernetes' own demands on a container (`validateContainerCommon`, `ValidateVolumeMounts` and
-//! `ValidateContainerResourceRequirements` in `pkg/apis/core/validation/validation.go`, 1.37).
+//! `ValidateContainerResourceRequirements` in `pkg/apis/core/validation/validation.go`, about 1.34).
 //!
 //! Stricter than Kubernetes in where a volume may be mounted: a sandbox has no current directory that a relative path
 //! could be meant from and no shell to resolve `..`, so a mount path is absolute and plain.

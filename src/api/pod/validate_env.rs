@@ -1,5 +1,5 @@
 //! Kubernetes' own demands on `env` and `envFrom` (`ValidateEnv` and `ValidateEnvFrom` in
-//! `pkg/apis/core/validation/validation.go`, 1.37).
+//! `pkg/apis/core/validation/validation.go`, about 1.34).
 
 use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector};
 
@@ -100,9 +100,9 @@ fn validate_field(field: &ObjectFieldSelector, path: &Path, faults: &mut Vec<Fie
     }
 }
 
-/// `metadata.labels['app']` as (`metadata.labels`, `app`).
+/// The field path `metadata.labels['app']` as (`metadata.labels`, `app`); None for a path without subscript.
 pub fn subscript(path: &str) -> Option<(&str, &str)> {
-    path.strip_suffix("']")?.split_once("['")
+    path.strip_suffix("']")?.split_once("['").filter(|(base, _)| !base.is_empty())
 }
 
 pub fn validate_env_from(sources: &[EnvFromSource], path: &Path, faults: &mut Vec<FieldError>) {

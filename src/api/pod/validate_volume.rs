@@ -1,4 +1,4 @@
-//! Kubernetes' own demands on volumes (`ValidateVolumes` in `pkg/apis/core/validation/validation.go`, 1.37), for the
+//! Kubernetes' own demands on volumes (`ValidateVolumes` in `pkg/apis/core/validation/validation.go`, about 1.34), for the
 //! sources that kiln honours. That a volume has one source only is checked over all sources in `supported_volume.rs`,
 //! which knows their names.
 
