@@ -4,4 +4,5 @@ pub mod api;
 pub mod clock;
 pub mod control;
 pub mod ids;
+pub mod sandbox;
 pub mod store;
