@@ -82,10 +82,8 @@ impl Sandbox {
     pub fn load_file(&self, path: &Path) -> Result<Program, LoadError> {
         let engine = &self.0.runner.engine;
         let unusable = |error: wasmtime::Error| LoadError::Unusable(format!("{error:#}"));
-        let precompiled = std::fs::File::open(path)
-            .and_then(|_| Engine::detect_precompiled_file(path).map_err(std::io::Error::other))
-            .map_err(LoadError::Io)?;
-        match precompiled {
+        std::fs::File::open(path).map_err(LoadError::Io)?;
+        match Engine::detect_precompiled_file(path).map_err(unusable)? {
             Some(Precompiled::Module) => {
                 // SAFETY: the file was written by this program from the output of `compile`, under a name that only it
                 // writes to, and the caller checked its digest: so it is unmodified output of `Module::serialize`.

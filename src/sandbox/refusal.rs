@@ -70,7 +70,7 @@ impl Refusal {
         if has("exceptions proposal not enabled") || has("legacy exceptions") || has("legacy_exceptions") {
             return Refusal::Feature { feature: "WebAssembly exceptions", remedy: "build it without" };
         }
-        if has("gc proposal not enabled") || has("gc must be enabled") || has("function references") {
+        if has("gc proposal not enabled") || has("gc feature") || has("function references") {
             return Refusal::Feature {
                 feature: "garbage-collected objects",
                 remedy: "use a toolchain that manages its memory itself",

@@ -35,6 +35,9 @@ const FUEL_PER_TURN: u64 = 1_000_000;
 /// Fuel that a guest under a deadline has in any case, in seconds of work: rounding must not end it early.
 const SPARE_SECONDS: f64 = 0.01;
 
+/// A guest that held more bytes of memory than this is taken apart on a thread where it may take its time.
+const PROMPTLY_FREED: u64 = 32 << 20;
+
 /// What a run is given. Nothing that is not named here reaches the guest.
 #[derive(Clone)]
 pub struct Run {
@@ -163,7 +166,12 @@ impl Inner {
             memory_limit,
             fuel_limit: guest.budget.limit.filter(|limit| usage.fuel >= *limit),
         };
-        drop(store);
+        if usage.peak_memory_bytes > PROMPTLY_FREED {
+            // Giving back a gibibyte takes the kernel tens of milliseconds: not on a thread that others wait for.
+            let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+        } else {
+            drop(store);
+        }
         outcome(result, facts)
     }
 
