@@ -4,5 +4,6 @@ pub mod api;
 pub mod clock;
 pub mod control;
 pub mod ids;
+pub mod modules;
 pub mod sandbox;
 pub mod store;

@@ -61,7 +61,7 @@ pub struct SandboxConfig {
 
 /// Measured on one core of an AMD EPYC VM: a tight loop burns 1 G fuel a second, code that the compiler folds into next to
 /// nothing 19 G, and `memory.fill` of what fits the first cache, at one per byte, 100 G (test
-/// `no_loop_burns_more_than_a_quarter_of_the_fuel_rate`). This is four times the largest: fuel must never end a guest
+/// `no_loop_burns_fuel_as_fast_as_the_fuel_rate`). This is four times the largest: fuel must never end a guest
 /// before its deadline, and where it must end one because all else failed, any bound will do. Code written to fold
 /// further could burn more, and would end early.
 pub const DEFAULT_FUEL_RATE: u64 = 400_000_000_000;
@@ -217,7 +217,7 @@ mod tests {
             let start = clock.instant();
             let sandbox = Sandbox::new(SandboxConfig { max_instances, ..SandboxConfig::default() }, clock.clone());
             sandbox.map(drop).unwrap();
-            println!("{max_instances} slots: {:?}", clock.instant() - start);
+            eprintln!("{max_instances} slots: {:?}", clock.instant() - start);
         }
     }
 

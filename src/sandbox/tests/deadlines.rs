@@ -11,7 +11,7 @@ fn overshoot(what: &str, program: &Program, after: Duration, change: impl FnOnce
     let ending = run(program, given);
     assert_eq!(ending.outcome, Outcome::DeadlineExceeded, "{what}");
     let overshoot = ending.finished.saturating_duration_since(deadline);
-    println!(
+    eprintln!(
         "{what}: stopped {overshoot:?} after its deadline, cpu {:?}, fuel {}",
         ending.usage.cpu, ending.usage.fuel
     );
@@ -46,7 +46,7 @@ fn a_guest_that_fills_its_memory_is_stopped_after_the_instruction_under_way() {
     let deadline = now() + Duration::from_millis(100);
     given.deadline = Deadline::at(deadline);
     let ending = run(&guest!("fill-large"), given);
-    println!("memory.fill of 1 GiB: stopped {:?} after its deadline, {:?}", ending.finished - deadline, ending.usage);
+    eprintln!("memory.fill of 1 GiB: stopped {:?} after its deadline, {:?}", ending.finished - deadline, ending.usage);
     assert_eq!(ending.outcome, Outcome::DeadlineExceeded);
 }
 
@@ -111,7 +111,7 @@ fn a_cancelled_guest_ends_at_once_and_one_cancelled_before_never_starts() {
             let (ending, asked) = tokio::join!(SANDBOX.run(&program, given), canceller);
             assert_eq!(ending.outcome, Outcome::Cancelled);
             let after = ending.finished.saturating_duration_since(asked);
-            println!("cancelled: ended {after:?} after");
+            eprintln!("cancelled: ended {after:?} after");
             assert!(after < PROMPT, "{after:?}");
         });
     }
@@ -191,6 +191,6 @@ fn without_the_ticker_fuel_still_lets_timers_in_and_bounds_the_work() {
     let ending = block_on(sandbox.run(&program, Run { deadline: Deadline::at(deadline), ..plain_run() }));
     assert_eq!(ending.outcome, Outcome::DeadlineExceeded);
     let overshoot = ending.finished.saturating_duration_since(deadline);
-    println!("without ticks: stopped {overshoot:?} after its deadline");
+    eprintln!("without ticks: stopped {overshoot:?} after its deadline");
     assert!(overshoot < PROMPT, "{overshoot:?}");
 }

@@ -46,7 +46,7 @@ fn random_bytes_fill_all_that_was_asked_for() {
     let mut given = plain_run();
     given.limits.memory_bytes = 2048 * MIB;
     let ending = run(&guest!("random"), given);
-    println!("1 GiB of random bytes: cpu {:?}", ending.usage.cpu);
+    eprintln!("1 GiB of random bytes: cpu {:?}", ending.usage.cpu);
     assert_eq!(ending.outcome, Outcome::Exited { code: 0 });
 }
 
@@ -104,7 +104,7 @@ fn chatty_guests_are_fast() {
     let given = Run { sink: sink.clone(), deadline: Deadline::at(now() + Duration::from_millis(500)), ..plain_run() };
     let ending = run(&guest!("flood"), given);
     let rate = sink.0.load(Relaxed) as f64 / ending.usage.cpu.as_secs_f64() / 1e6;
-    println!("64-byte writes: {rate:.0} MB/s");
+    eprintln!("64-byte writes: {rate:.0} MB/s");
     if cfg!(not(debug_assertions)) {
         assert!(rate > 20.0, "{rate:.0} MB/s");
     }
@@ -119,6 +119,6 @@ fn a_run_is_cheap() {
         for _ in 0..runs {
             SANDBOX.run(&program, plain_run()).await;
         }
-        println!("hello: {:?} per run", (now() - start) / runs);
+        eprintln!("hello: {:?} per run", (now() - start) / runs);
     });
 }
