@@ -6,5 +6,7 @@ pub mod control;
 pub mod controllers;
 pub mod ids;
 pub mod logs;
+pub mod modules;
+pub mod sandbox;
 pub mod scheduler;
 pub mod store;

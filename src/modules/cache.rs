@@ -1,0 +1,418 @@
+//! Programs by the digest of their module: in memory, on disk, or compiled.
+//!
+//! ```text
+//!   <directory>/compiled/<engine>/<digest>.cwasm     machine code, mapped into this process and run
+//!   <directory>/compiled/<engine>/<digest>.sha256    the digest of that file
+//! ```
+//!
+//! `<engine>` differs between engines that cannot load each other's code; at the start the others are removed. The code is
+//! checked against its digest each time that it is loaded, and anything that does not fit, whether old, torn, or
+//! meddled with, is compiled again. Files are replaced by renaming and never written in place, because programs are
+//! mapped from them.
+//!
+//! One thread compiles, one module at a time, apart from every runtime: a large module takes both cores for twenty
+//! seconds. A load that needs no compilation does not wait for it.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use futures::FutureExt;
+use futures::future::Shared;
+use parking_lot::Mutex;
+use tempfile::NamedTempFile;
+use tokio::sync::oneshot;
+
+use super::blobs::{BlobError, Blobs};
+use super::digest::Digest;
+use crate::sandbox::{LoadError, Program, Refusal, Sandbox};
+
+/// Programs kept in memory. Each is a few kilobytes and a mapped file, of which the kernel may drop what is not used.
+const KEPT: usize = 256;
+
+/// How files end: with machine code, and with the digest of that.
+const CODE: &str = "cwasm";
+const SEAL: &str = "sha256";
+
+/// Why there is no program for a digest. Cheap to clone, because all who waited are told.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ProgramError {
+    #[error(transparent)]
+    Refused(Refusal),
+    #[error(transparent)]
+    Blob(Arc<BlobError>),
+    #[error("compiled code of {0} cannot be loaded: {1}")]
+    Load(Digest, Arc<LoadError>),
+    #[error("the compilation of {0} was given up: the compiler failed, or this process is about to end")]
+    GivenUp(Digest),
+}
+
+type Answer = Result<Arc<Program>, ProgramError>;
+
+/// The programs of one sandbox. Cheap to clone.
+#[derive(Clone)]
+pub struct Programs {
+    shared: Arc<SharedState>,
+    /// Jobs for the compiling thread, which ends with the last sender.
+    jobs: mpsc::Sender<Job>,
+}
+
+struct SharedState {
+    files: Files,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    kept: HashMap<Digest, Kept>,
+    /// Loads under way, by digest: who comes later waits for the same answer.
+    under_way: HashMap<Digest, Shared<oneshot::Receiver<Answer>>>,
+    /// Counts uses, to tell which program was not used for longest.
+    uses: u64,
+}
+
+struct Kept {
+    program: Arc<Program>,
+    last_use: u64,
+}
+
+struct Job {
+    digest: Digest,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Programs {
+    /// Opens the cache in `directory`, and removes the code of other engines.
+    pub fn open(directory: &Path, blobs: Blobs, sandbox: Sandbox) -> Result<Programs, BlobError> {
+        let compiled = directory.join("compiled");
+        let engine = format!("{:016x}", sandbox.compatibility());
+        let own = compiled.join(&engine);
+        // Nobody else may put code here, and nobody else needs to read it.
+        DirBuilder::new().recursive(true).mode(0o700).create(&own).map_err(BlobError::io("make", &own))?;
+        // What cannot be removed only takes space.
+        for entry in fs::read_dir(&compiled).map_err(BlobError::io("list", &compiled))?.flatten() {
+            if entry.file_name() != *engine {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        // Left unfinished by a crash.
+        for entry in fs::read_dir(&own).map_err(BlobError::io("list", &own))?.flatten() {
+            if entry.path().extension().is_none_or(|extension| extension != CODE && extension != SEAL) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let files = Files { directory: own, blobs, sandbox, compilations: Arc::default() };
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let compiler = files.clone();
+        thread::Builder::new()
+            .name("kiln-compile".to_owned())
+            .spawn(move || {
+                for Job { digest, answer } in inbox {
+                    // A compiler that panics at a module must not take the next one down with it.
+                    let compiled = catch_unwind(AssertUnwindSafe(|| compiler.compile(digest)));
+                    // Whoever asked may have gone; the result is on disk for the next.
+                    let _ = answer.send(compiled.unwrap_or(Err(ProgramError::GivenUp(digest))).map(Arc::new));
+                }
+            })
+            .map_err(BlobError::io("start a thread for", directory))?;
+        Ok(Programs { shared: Arc::new(SharedState { files, state: Mutex::default() }), jobs })
+    }
+
+    /// The program of a module. It needs a tokio runtime; the work is done on other threads.
+    pub async fn get(&self, digest: Digest) -> Answer {
+        let load = {
+            let mut state = self.shared.state.lock();
+            if let Some(program) = state.kept(digest) {
+                return Ok(program);
+            }
+            state.under_way.entry(digest).or_insert_with(|| self.start(digest)).clone()
+        };
+        load.await.unwrap_or(Err(ProgramError::GivenUp(digest)))
+    }
+
+    /// How many modules were compiled, or refused, since the start.
+    pub fn compilations(&self) -> u64 {
+        self.shared.files.compilations.load(Relaxed)
+    }
+
+    /// Forgets a program: in memory, and its code on disk. Runs under way keep theirs.
+    pub fn forget(&self, digest: Digest) {
+        self.shared.state.lock().kept.remove(&digest);
+        self.shared.files.remove(digest);
+    }
+
+    /// Starts to load, apart from whoever asks: it goes on when they lose interest.
+    fn start(&self, digest: Digest) -> Shared<oneshot::Receiver<Answer>> {
+        let (sender, receiver) = oneshot::channel();
+        let this = self.clone();
+        tokio::spawn(async move {
+            let answer = this.load(digest).await;
+            let mut state = this.shared.state.lock();
+            state.under_way.remove(&digest);
+            if let Ok(program) = &answer {
+                state.keep(digest, program.clone());
+            }
+            drop(state);
+            let _ = sender.send(answer);
+        });
+        receiver.shared()
+    }
+
+    async fn load(&self, digest: Digest) -> Answer {
+        let files = self.shared.files.clone();
+        let cached = tokio::task::spawn_blocking(move || files.load(digest)).await;
+        if let Ok(Some(program)) = cached {
+            return Ok(Arc::new(program));
+        }
+        let (answer, compiled) = oneshot::channel();
+        match self.jobs.send(Job { digest, answer }) {
+            Ok(()) => compiled.await.unwrap_or(Err(ProgramError::GivenUp(digest))),
+            Err(_) => Err(ProgramError::GivenUp(digest)),
+        }
+    }
+}
+
+impl State {
+    fn kept(&mut self, digest: Digest) -> Option<Arc<Program>> {
+        self.uses += 1;
+        let kept = self.kept.get_mut(&digest)?;
+        kept.last_use = self.uses;
+        Some(kept.program.clone())
+    }
+
+    /// Keeps a program, in place of the one that was not used for longest if there are too many.
+    fn keep(&mut self, digest: Digest, program: Arc<Program>) {
+        if self.kept.len() >= KEPT && !self.kept.contains_key(&digest) {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use).map(|(digest, _)| *digest);
+            oldest.and_then(|oldest| self.kept.remove(&oldest));
+        }
+        self.uses += 1;
+        self.kept.insert(digest, Kept { program, last_use: self.uses });
+    }
+}
+
+/// The cache on disk. Its calls block.
+#[derive(Clone)]
+struct Files {
+    directory: PathBuf,
+    blobs: Blobs,
+    sandbox: Sandbox,
+    compilations: Arc<AtomicU64>,
+}
+
+impl Files {
+    fn code(&self, digest: Digest) -> PathBuf {
+        self.directory.join(digest.hex()).with_extension(CODE)
+    }
+
+    fn seal(&self, digest: Digest) -> PathBuf {
+        self.directory.join(digest.hex()).with_extension(SEAL)
+    }
+
+    /// From disk, if what is there is whole and fits this engine.
+    fn load(&self, digest: Digest) -> Option<Program> {
+        let seal = fs::read_to_string(self.seal(digest)).ok()?;
+        let code = fs::read(self.code(digest)).ok()?;
+        if Digest::of(&code).to_string() != seal {
+            tracing::warn!(%digest, "compiled code is damaged; compiling again");
+            return None;
+        }
+        match self.sandbox.load_file(&self.code(digest)) {
+            Ok(program) => Some(program),
+            Err(error) => {
+                tracing::warn!(%digest, %error, "compiled code is of no use; compiling again");
+                None
+            }
+        }
+    }
+
+    fn compile(&self, digest: Digest) -> Result<Program, ProgramError> {
+        let blob = |error| ProgramError::Blob(Arc::new(error));
+        let wasm = self.blobs.read(digest).map_err(blob)?;
+        self.compilations.fetch_add(1, Relaxed);
+        let code = self.sandbox.compile(&wasm).map_err(ProgramError::Refused)?;
+        let path = self.code(digest);
+        // The seal last: a crash in between leaves code whose seal is missing or of other code.
+        self.replace(&path, &code).map_err(|error| blob(BlobError::io("write", &path)(error)))?;
+        let seal = self.seal(digest);
+        self.replace(&seal, Digest::of(&code).to_string().as_bytes())
+            .map_err(|error| blob(BlobError::io("write", &seal)(error)))?;
+        self.sandbox.load_file(&path).map_err(|error| ProgramError::Load(digest, Arc::new(error)))
+    }
+
+    /// Files of mode 0600, complete or as before. Not synced: what a crash tears is seen by its seal and made again.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = NamedTempFile::new_in(&self.directory)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn remove(&self, digest: Digest) {
+        // What is not there need not be removed; what cannot be is never used without its seal.
+        let _ = fs::remove_file(self.seal(digest));
+        let _ = fs::remove_file(self.code(digest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::sandbox::SandboxConfig;
+
+    /// `(module (func (export "_start")))`.
+    const PROGRAM: &[u8] =
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+
+    static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::small(), Clock::real()).unwrap());
+
+    struct Cache {
+        directory: tempfile::TempDir,
+        blobs: Blobs,
+    }
+
+    impl Cache {
+        fn new() -> Cache {
+            let directory = tempfile::tempdir().unwrap();
+            let blobs = Blobs::open(directory.path()).unwrap();
+            Cache { directory, blobs }
+        }
+
+        /// As after a restart.
+        fn open(&self) -> Programs {
+            Programs::open(self.directory.path(), self.blobs.clone(), SANDBOX.clone()).unwrap()
+        }
+
+        fn engine(&self) -> PathBuf {
+            self.directory.path().join(format!("compiled/{:016x}", SANDBOX.compatibility()))
+        }
+
+        fn files(&self, extension: &str) -> Vec<PathBuf> {
+            let paths = fs::read_dir(self.engine()).unwrap().map(|entry| entry.unwrap().path());
+            paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_module_is_compiled_once_then_loaded_from_memory_and_after_a_restart_from_disk() {
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        let programs = cache.open();
+        let first = programs.get(digest).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &programs.get(digest).await.unwrap()));
+        assert_eq!(programs.compilations(), 1);
+        let restarted = cache.open();
+        restarted.get(digest).await.unwrap();
+        assert_eq!(restarted.compilations(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_who_ask_at_once_wait_for_one_compilation_even_if_the_first_loses_interest() {
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        let programs = cache.open();
+        assert!(programs.get(digest).now_or_never().is_none());
+        let all = futures::future::join_all((0..100).map(|_| programs.get(digest))).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(programs.compilations(), 1);
+        assert!(programs.shared.state.lock().under_way.is_empty());
+    }
+
+    #[tokio::test]
+    async fn code_that_is_damaged_torn_or_unsealed_is_made_again() {
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        cache.open().get(digest).await.unwrap();
+        let (code, seal) = (cache.files(CODE).remove(0), cache.files(SEAL).remove(0));
+        let whole = fs::read(&code).unwrap();
+        let mut flipped = whole.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        for (case, code_now, seal_now) in [
+            ("flipped bit", flipped, fs::read(&seal).unwrap()),
+            ("torn code", whole[..middle].to_vec(), fs::read(&seal).unwrap()),
+            ("torn seal", whole.clone(), b"sha2".to_vec()),
+            ("sealed garbage", b"garbage".to_vec(), Digest::of(b"garbage").to_string().into_bytes()),
+        ] {
+            fs::write(&code, code_now).unwrap();
+            fs::write(&seal, seal_now).unwrap();
+            let programs = cache.open();
+            programs.get(digest).await.unwrap();
+            assert_eq!(programs.compilations(), 1, "{case}");
+            assert_eq!(Digest::of(&fs::read(&code).unwrap()).to_string(), fs::read_to_string(&seal).unwrap(), "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn code_is_for_the_owner_only_and_that_of_other_engines_is_removed() {
+        use std::os::unix::fs::PermissionsExt;
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        let old = cache.directory.path().join("compiled/0123456789abcdef");
+        fs::create_dir_all(&old).unwrap();
+        fs::write(old.join("x.cwasm"), "old").unwrap();
+        cache.open().get(digest).await.unwrap();
+        assert!(!old.exists());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&cache.files(CODE)[0]), mode(&cache.engine())), (0o600, 0o700));
+        // A crash left a file half-written.
+        fs::write(cache.engine().join(".tmpabc"), "half").unwrap();
+        cache.open();
+        assert_eq!(fs::read_dir(cache.engine()).unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_damaged_or_refused_is_told_and_not_remembered() {
+        let cache = Cache::new();
+        let programs = cache.open();
+        let digest = Digest::of(PROGRAM);
+        let missing = programs.get(digest).await.map(drop).unwrap_err();
+        assert_eq!(missing.to_string(), format!("there is no module {digest}"));
+        let text = cache.blobs.put(b"(module)").unwrap();
+        let refused = programs.get(text).await.map(drop).unwrap_err();
+        assert!(matches!(refused, ProgramError::Refused(Refusal::NotWasm { .. })), "{refused}");
+        cache.blobs.put(PROGRAM).unwrap();
+        fs::write(cache.blobs.path(digest), "bad").unwrap();
+        let damaged = programs.get(digest).await.map(drop).unwrap_err();
+        assert!(damaged.to_string().contains("damaged"), "{damaged}");
+        cache.blobs.put(PROGRAM).unwrap();
+        programs.get(digest).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_program_is_compiled_again_and_runs_of_it_keep_theirs() {
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        let programs = cache.open();
+        let held = programs.get(digest).await.unwrap();
+        programs.forget(digest);
+        assert!(cache.files(CODE).is_empty());
+        assert!(!Arc::ptr_eq(&held, &programs.get(digest).await.unwrap()));
+        assert_eq!(programs.compilations(), 2);
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_those_that_were_used_last() {
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        let program = cache.open().get(digest).await.unwrap();
+        let mut state = State::default();
+        let name = |i: usize| Digest::of(&i.to_le_bytes());
+        for i in 0..KEPT {
+            state.keep(name(i), program.clone());
+        }
+        assert!(state.kept(name(0)).is_some());
+        state.keep(name(KEPT), program.clone());
+        assert!(state.kept(name(0)).is_some() && state.kept(name(1)).is_none());
+        assert_eq!(state.kept.len(), KEPT);
+    }
+}

@@ -1,0 +1,38 @@
+//! Runs one WebAssembly module under limits, and says how it ended.
+//!
+//! What: [`Sandbox::compile`] turns a `.wasm` into machine code, [`Sandbox::load_file`] maps that code, and
+//! [`Sandbox::run`] runs it once, in a fresh instance, to an [`Ending`]: an [`Outcome`] and what was used.
+//! Why: everything that a module may do to the machine passes through here, so every limit is enforced here and
+//! tested here, obeyed and violated.
+//!
+//! Never:
+//! - a guest outlives its deadline by more than a few milliseconds, whatever it does: computes, sleeps, writes, grows.
+//!   One exception is wasmtime's: a single `memory.fill` or `memory.copy` is not interrupted, and takes up to 1.2 ms per
+//!   MiB that the guest had never touched (0.03 ms otherwise), so the guest's memory limit bounds this too;
+//! - a guest gets a file, a variable, an argument or a byte of input that its [`Run`] did not name, or any network;
+//! - a guest makes the host panic, block a thread of the runtime, or hold memory out of proportion to its own limit;
+//! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
+//! - a word of Kubernetes.
+
+mod engine;
+mod limits;
+mod outcome;
+mod program;
+mod refusal;
+mod run;
+mod stdio;
+mod stop;
+mod ticker;
+mod wasi;
+
+pub use engine::{Sandbox, SandboxConfig, SandboxError};
+pub use outcome::{Outcome, TrapKind};
+pub use program::{Facts, LoadError, Program, ProgramKind};
+pub use refusal::Refusal;
+pub use run::{Ending, Limits, Run, Usage};
+pub use stdio::{Sink, Stream};
+pub use stop::{Cancel, Deadline};
+pub use wasi::Mount;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+;; Fills 1 GiB of memory with one instruction, again and again, for ever. Nothing can interrupt that instruction.
+(module
+  (memory (export "memory") 16384)
+  (func (export "_start")
+    (loop $again
+      (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x40000000))
+      (br $again))))

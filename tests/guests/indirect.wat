@@ -1,0 +1,5 @@
+;; Calls through a function pointer that is null.
+(module
+  (memory (export "memory") 1)
+  (table 1 funcref)
+  (func (export "_start") (call_indirect (i32.const 0))))

@@ -1,0 +1,4 @@
+;; Computes for ever.
+(module
+  (memory (export "memory") 1)
+  (func (export "_start") (loop $again (br $again))))

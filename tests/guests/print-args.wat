@@ -1,0 +1,20 @@
+;; Prints its arguments to stdout and its environment to stderr, each entry ended by a NUL byte.
+(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 3)
+  ;; At 0 the count, at 4 the length of all bytes; pointers at 65536, bytes at 131072; the iovec at 16.
+  (func $print (param $fd i32)
+    (i32.store (i32.const 16) (i32.const 131072))
+    (i32.store (i32.const 20) (i32.load (i32.const 4)))
+    (drop (call $fd_write (local.get $fd) (i32.const 16) (i32.const 1) (i32.const 8))))
+  (func (export "_start")
+    (drop (call $args_sizes_get (i32.const 0) (i32.const 4)))
+    (drop (call $args_get (i32.const 65536) (i32.const 131072)))
+    (call $print (i32.const 1))
+    (drop (call $environ_sizes_get (i32.const 0) (i32.const 4)))
+    (drop (call $environ_get (i32.const 65536) (i32.const 131072)))
+    (call $print (i32.const 2))))

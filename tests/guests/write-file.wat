@@ -1,0 +1,19 @@
+;; Creates the file `out` in the first directory that it was given, with one line in it. Exits with the error code of
+;; the step that failed, 0 if none did.
+(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 32) "out")
+  (data (i32.const 48) "hello\n")
+  (func $check (param $error i32) (if (local.get $error) (then (call $proc_exit (local.get $error)))))
+  (func (export "_start")
+    ;; Directory 3, flag 1 (create), right 64 (write); the new descriptor goes to 16.
+    (call $check (call $path_open
+      (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 3) (i32.const 1)
+      (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 16)))
+    (i32.store (i32.const 0) (i32.const 48))
+    (i32.store (i32.const 4) (i32.const 6))
+    (call $check (call $fd_write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))))
