@@ -1,7 +1,7 @@
 //! The modules that kiln holds: their bytes by digest, and the programs made of them.
 //!
 //! A module is a file named by the SHA-256 of its bytes ([`blobs`]); machine code made of it is another, and can always
-//! be made again ([`cache`]). Names and tags ([`reference`]) are resolved to digests elsewhere.
+//! be made again ([`cache`]). Names and tags ([`mod@reference`]) are resolved to digests elsewhere.
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
 //! compilation on a runtime that serves.
