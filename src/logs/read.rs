@@ -72,9 +72,9 @@ impl Reader {
         loop {
             // Looked at before reading: what comes later is seen in the next round.
             let now = progress.as_mut().map(|p| *p.borrow_and_update());
-            if let Some(now) = now {
-                self.logs.0.store.durable(now.revision).await.map_err(Ended::Failed)?;
-            }
+            // A log that has ended may have its end still on the way to the disk.
+            let revision = now.map_or_else(|| self.logs.0.store.revision(), |now| now.revision);
+            self.logs.0.store.durable(revision).await.map_err(Ended::Failed)?;
             let ends = !self.query.follow || now.is_none_or(|now| now.done);
             self.read_on(first, ends).await?;
             first = false;

@@ -214,6 +214,10 @@ impl<'a> Sync<'a> {
         if let Some(deadline) = self.deadline() {
             plan.look_again(deadline);
         }
+        if self.uncounted > 0 {
+            // What has succeeded is not known yet: a pod created now might be one too many.
+            return;
+        }
         let wanted = wanted_active(spec, self.counts());
         let missing = wanted - self.active;
         if missing < 0 {
