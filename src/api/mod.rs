@@ -4,6 +4,8 @@
 pub mod admission;
 pub mod config;
 pub mod deletion;
+pub mod age;
+pub mod decode;
 pub mod error;
 pub mod event;
 pub mod field;
