@@ -2,10 +2,10 @@
 //! clock, no randomness; the current time is an argument where it is needed.
 
 pub mod admission;
-pub mod config;
-pub mod deletion;
 pub mod age;
+pub mod config;
 pub mod decode;
+pub mod deletion;
 pub mod error;
 pub mod event;
 pub mod field;

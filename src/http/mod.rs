@@ -1,0 +1,3 @@
+//! The Kubernetes API over HTTP.
+
+pub mod table;
