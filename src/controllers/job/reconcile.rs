@@ -253,7 +253,9 @@ impl<'a> Sync<'a> {
         let deleted = match deletion::delete(&object, &deletion::Options::default(), self.now) {
             Deletion::Mark(marked) => Effect::Update(marked),
             Deletion::Unchanged => Effect::Update(object.clone()),
-            Deletion::Remove => Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() },
+            Deletion::Remove => {
+                Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() }
+            }
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let job = Object::Job(self.job.clone());
@@ -263,12 +265,9 @@ impl<'a> Sync<'a> {
     }
 
     fn write(mut self, plan: &mut Plan) {
-        let finished = self
-            .status
-            .conditions
-            .iter()
-            .flatten()
-            .any(|c| c.type_ == well_known::COND_COMPLETE || c.type_ == well_known::COND_FAILED);
+        let finished = self.status.conditions.iter().flatten().any(|c| {
+            c.type_ == well_known::COND_COMPLETE || c.type_ == well_known::COND_FAILED
+        });
         let terminating = i32::try_from(self.pods.terminating.len()).unwrap_or(i32::MAX);
         self.status.active = status::unless_zero(self.active);
         self.status.ready = Some(if finished { 0 } else { self.pods.ready.min(self.active) });

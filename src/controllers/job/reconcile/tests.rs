@@ -28,8 +28,7 @@ impl World {
         job.metadata.namespace = Some("default".to_owned());
         job.metadata.uid = Some("job".to_owned());
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let mut world =
-            World { job, pods: BTreeMap::new(), view: View::default(), now, ids: Ids::seeded(1), notes: vec![] };
+        let mut world = World { job, pods: BTreeMap::new(), view: View::default(), now, ids: Ids::seeded(1), notes: vec![] };
         world.tell_job();
         world
     }
