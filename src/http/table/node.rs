@@ -48,9 +48,9 @@ pub(super) fn cells(node: &Node, now: Timestamp) -> Vec<Value> {
 }
 
 fn status(node: &Node) -> String {
-    let conditions = node.status.iter().flat_map(|s| s.conditions.iter().flatten());
+    let mut conditions = node.status.iter().flat_map(|s| s.conditions.iter().flatten());
     // The last of equal types counts, as in a map.
-    let ready = conditions.filter(|c| c.type_ == "Ready").next_back();
+    let ready = conditions.rfind(|c| c.type_ == "Ready");
     let mut status = match ready.map(|c| c.status.as_str()) {
         Some("True") => "Ready",
         Some(_) => "NotReady",
