@@ -4,6 +4,7 @@ pub mod api;
 pub mod clock;
 pub mod control;
 pub mod controllers;
+pub mod http;
 pub mod ids;
 pub mod logs;
 pub mod modules;

@@ -2,7 +2,9 @@
 //! clock, no randomness; the current time is an argument where it is needed.
 
 pub mod admission;
+pub mod age;
 pub mod config;
+pub mod decode;
 pub mod deletion;
 pub mod error;
 pub mod event;

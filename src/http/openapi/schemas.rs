@@ -1,0 +1,149 @@
+//! The schemas of the served kinds and of all they are made of, in the dialect of OpenAPI 3.0.
+//!
+//! schemars' own settings for it do most: `$ref` into `#/components/schemas/`, and `allOf` around a `$ref` that has a
+//! description. What is left is what k8s-openapi says in the dialect of CRDs (`x-kubernetes-int-or-string`) and what it
+//! does not say (`x-kubernetes-group-version-kind`, the lists).
+
+use k8s_openapi::Resource;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch, Status};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::api::Kind;
+
+const PREFIX: &str = "#/components/schemas/";
+
+/// A reference to the schema of a type.
+fn reference<T: JsonSchema>() -> Value {
+    json!({"$ref": format!("{PREFIX}{}", T::schema_name())})
+}
+
+/// References to a kind, to its list, and to the types that every kind's operations use.
+pub(super) fn object(kind: Kind) -> Value {
+    json!({"$ref": format!("{PREFIX}{}", name(kind))})
+}
+
+pub(super) fn list(kind: Kind) -> Value {
+    json!({"$ref": format!("{PREFIX}{}List", name(kind))})
+}
+
+pub(super) fn delete_options() -> Value {
+    reference::<DeleteOptions>()
+}
+
+pub(super) fn patch() -> Value {
+    reference::<Patch>()
+}
+
+pub(super) fn status() -> Value {
+    reference::<Status>()
+}
+
+/// Calls a generic function for the type of a kind.
+macro_rules! with_type {
+    ($kind:expr, $call:ident($($argument:expr),*)) => {
+        match $kind {
+            Kind::Namespace => $call::<Namespace>($($argument),*),
+            Kind::Node => $call::<Node>($($argument),*),
+            Kind::Pod => $call::<Pod>($($argument),*),
+            Kind::ConfigMap => $call::<ConfigMap>($($argument),*),
+            Kind::Secret => $call::<Secret>($($argument),*),
+            Kind::Event => $call::<Event>($($argument),*),
+            Kind::Job => $call::<Job>($($argument),*),
+        }
+    };
+}
+
+/// The name of a kind's schema, `io.k8s.api.batch.v1.Job`.
+fn name(kind: Kind) -> String {
+    fn name_of<T: Resource + JsonSchema>() -> String {
+        T::schema_name().into_owned()
+    }
+    with_type!(kind, name_of())
+}
+
+/// Every schema that the documents of these kinds need, by name.
+pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
+    fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
+        generator.subschema_for::<T>();
+    }
+    let mut generator = SchemaSettings::openapi3().into_generator();
+    for &kind in kinds {
+        with_type!(kind, add(&mut generator));
+    }
+    add::<DeleteOptions>(&mut generator);
+    add::<ListMeta>(&mut generator);
+    add::<Patch>(&mut generator);
+    add::<Status>(&mut generator);
+    let mut schemas = generator.take_definitions(true);
+    for &kind in kinds {
+        if let Some(Value::Object(schema)) = schemas.get_mut(&name(kind)) {
+            mark(schema, kind, "");
+            relax(schema, kind);
+        }
+        let mut list = list_schema(kind);
+        mark(&mut list, kind, "List");
+        schemas.insert(format!("{}List", name(kind)), Value::Object(list));
+    }
+    spell_out_unions(&mut schemas);
+    schemas.sort_keys();
+    schemas
+}
+
+fn list_schema(kind: Kind) -> Map<String, Value> {
+    let word = |description: &str| json!({"description": description, "type": "string"});
+    let schema = json!({
+        "description": format!("{}List is a collection of {}.", kind.info().kind, kind.info().plural),
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": word("APIVersion defines the versioned schema of this representation of an object."),
+            "items": {"description": "The objects of the list.", "type": "array", "items": object(kind)},
+            "kind": word("Kind is a string value representing the REST resource this object represents."),
+            "metadata": {"description": "Standard list metadata.", "allOf": [reference::<ListMeta>()]},
+        },
+    });
+    schema.as_object().cloned().unwrap_or_default()
+}
+
+/// Says which group, version and kind a schema is of: how clients find it.
+fn mark(schema: &mut Map<String, Value>, kind: Kind, suffix: &str) {
+    let info = kind.info();
+    let gvk = json!([{"group": info.group, "version": info.version, "kind": format!("{}{suffix}", info.kind)}]);
+    schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
+}
+
+/// k8s-openapi requires the metadata of every object, the API server only that of events.
+fn relax(schema: &mut Map<String, Value>, kind: Kind) {
+    if kind == Kind::Event {
+        return;
+    }
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.retain(|field| field != "metadata");
+        if required.is_empty() {
+            schema.remove("required");
+        }
+    }
+}
+
+/// Spells out the types that are a number or a string, as the API server publishes them.
+fn spell_out_unions(schemas: &mut Map<String, Value>) {
+    let unions = [
+        (Quantity::schema_name(), json!({"oneOf": [{"type": "string"}, {"type": "number"}]})),
+        (
+            IntOrString::schema_name(),
+            json!({"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"}),
+        ),
+    ];
+    for (name, union) in unions {
+        if let (Some(Value::Object(schema)), Value::Object(union)) = (schemas.get_mut(&*name), union) {
+            schema.remove("x-kubernetes-int-or-string");
+            schema.extend(union);
+        }
+    }
+}
