@@ -55,3 +55,6 @@ impl Api {
         Api { store, logs, clock, ids, namespaces: Arc::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

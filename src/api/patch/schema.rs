@@ -6,10 +6,10 @@ use crate::api::Kind;
 
 /// The fields of one type that need a word.
 #[derive(Debug)]
-pub(super) struct Schema(&'static [(&'static str, Field)]);
+pub struct Schema(&'static [(&'static str, Field)]);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Field {
+pub enum Field {
     Object(&'static Schema),
     /// A list of objects that are merged where their `key` is the same.
     Keyed {
@@ -21,12 +21,16 @@ pub(super) enum Field {
 }
 
 impl Schema {
-    pub(super) fn field(&self, name: &str) -> Option<Field> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Field)> {
+        self.0.iter().copied()
+    }
+
+    pub fn field(&self, name: &str) -> Option<Field> {
         self.0.iter().find(|(field, _)| *field == name).map(|(_, field)| *field)
     }
 
     /// The schema of a field that is an object.
-    pub(super) fn object(&self, name: &str) -> &'static Schema {
+    pub fn object(&self, name: &str) -> &'static Schema {
         match self.field(name) {
             Some(Field::Object(schema)) => schema,
             _ => &PLAIN,
@@ -34,7 +38,7 @@ impl Schema {
     }
 }
 
-pub(super) fn of(kind: Kind) -> &'static Schema {
+pub fn of(kind: Kind) -> &'static Schema {
     match kind {
         Kind::Job => &JOB,
         Kind::Pod => &POD,

@@ -14,9 +14,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::api::Kind;
+use super::merge_keys;
+use crate::api::{Kind, patch};
 
-const PREFIX: &str = "#/components/schemas/";
+pub(super) const PREFIX: &str = "#/components/schemas/";
 
 /// A reference to the schema of a type.
 fn reference<T: JsonSchema>() -> Value {
@@ -89,6 +90,9 @@ pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
         let mut list = list_schema(kind);
         mark(&mut list, kind, "List");
         schemas.insert(format!("{}List", name(kind)), Value::Object(list));
+    }
+    for &kind in kinds {
+        merge_keys::publish(&mut schemas, &name(kind), patch::schema::of(kind));
     }
     spell_out_unions(&mut schemas);
     schemas.sort_keys();

@@ -1,0 +1,108 @@
+use super::*;
+
+fn names(list: &Value) -> Vec<&str> {
+    list["items"].as_array().unwrap().iter().map(|i| i["metadata"]["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_list_has_its_kind_and_the_revision_from_which_it_can_be_watched() {
+    let f = Fixture::new();
+    f.map("b", json!({"x": "1"})).await;
+    let last = f.map("a", json!({"x": "2"})).await;
+    let list = f.get(MAPS).await.json();
+    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    assert_eq!(list["metadata"], json!({"resourceVersion": last["metadata"]["resourceVersion"]}));
+    assert_eq!(names(&list), ["a", "b"]);
+    assert_eq!(names(&f.get(&format!("{MAPS}?labelSelector=x%3D1")).await.json()), ["b"]);
+    assert_eq!(names(&f.get(&format!("{MAPS}?fieldSelector=metadata.name%3Da")).await.json()), ["a"]);
+    assert_eq!(names(&f.get("/api/v1/configmaps").await.json()), ["a", "b"]);
+    assert!(names(&f.get("/api/v1/namespaces/none/configmaps").await.json()).is_empty());
+    assert_eq!(f.get(&format!("{MAPS}?labelSelector=%3D%3D")).await.refusal().0, 400);
+    assert_eq!(f.get(&format!("{MAPS}?fieldSelector=data%3Da")).await.refusal().0, 400);
+}
+
+#[tokio::test]
+async fn a_list_comes_in_the_form_that_is_asked_for() {
+    let f = Fixture::new();
+    f.map("a", json!({})).await;
+    let table = f.get_as(MAPS, TABLE).await.json();
+    assert_eq!((&table["kind"], &table["rows"][0]["cells"][0]), (&json!("Table"), &json!("a")));
+    assert_eq!(f.get_as(&format!("{MAPS}/a"), TABLE).await.json()["rows"].as_array().unwrap().len(), 1);
+    let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    assert_eq!(f.get_as(MAPS, partial).await.json()["kind"], "PartialObjectMetadataList");
+    assert_eq!(f.get_as(MAPS, "text/html").await.refusal(), (406, "NotAcceptable".to_owned()));
+}
+
+#[tokio::test]
+async fn pages_show_one_moment_however_much_changes_between_them() {
+    let f = Fixture::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        f.map(name, json!({})).await;
+    }
+    let first = f.get(&format!("{MAPS}?limit=2")).await.json();
+    assert_eq!((names(&first), &first["metadata"]["remainingItemCount"]), (vec!["a", "b"], &json!(3)));
+    f.delete(&format!("{MAPS}/c"), &json!({})).await;
+    f.map("bb", json!({})).await;
+    f.put(&format!("{MAPS}/d"), &json!({"metadata": {"name": "d"}, "data": {"new": "yes"}})).await;
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let second = f.get(&format!("{MAPS}?limit=2&continue={token}")).await.json();
+    assert_eq!(names(&second), ["c", "d"]);
+    assert_eq!(second["items"][1].get("data"), None);
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    let token = second["metadata"]["continue"].as_str().unwrap();
+    let third = f.get(&format!("{MAPS}?limit=2&continue={token}")).await.json();
+    assert_eq!((names(&third), third["metadata"].get("continue")), (vec!["e"], None));
+}
+
+#[tokio::test]
+async fn a_page_of_a_selection_is_full_if_there_is_enough() {
+    let f = Fixture::new();
+    for (name, x) in [("a", "1"), ("b", "2"), ("c", "1"), ("d", "2"), ("e", "1")] {
+        f.map(name, json!({"x": x})).await;
+    }
+    let first = f.get(&format!("{MAPS}?limit=2&labelSelector=x%3D1")).await.json();
+    assert_eq!((names(&first), first["metadata"].get("remainingItemCount")), (vec!["a", "c"], None));
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let second = f.get(&format!("{MAPS}?limit=2&labelSelector=x%3D1&continue={token}")).await.json();
+    assert_eq!((names(&second), second["metadata"].get("continue")), (vec!["e"], None));
+}
+
+#[tokio::test]
+async fn history_that_is_gone_is_expired_and_a_future_revision_is_to_be_asked_for_later() {
+    let f = Fixture::with_ring(2);
+    f.map("a", json!({})).await;
+    f.map("b", json!({})).await;
+    let first = f.get(&format!("{MAPS}?limit=1")).await.json();
+    for name in ["c", "d", "e"] {
+        f.map(name, json!({})).await;
+    }
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    assert_eq!(f.get(&format!("{MAPS}?limit=1&continue={token}")).await.refusal(), (410, "Expired".to_owned()));
+    let exact = |n: &str| format!("{MAPS}?resourceVersionMatch=Exact&resourceVersion={n}");
+    assert_eq!(f.get(&exact("2")).await.refusal(), (410, "Expired".to_owned()));
+    let future = f.get(&format!("{MAPS}?resourceVersion=99")).await;
+    assert_eq!((future.refusal(), future.headers["retry-after"].as_bytes()), ((504, "Timeout".to_owned()), &b"1"[..]));
+    assert_eq!(future.message(), "Too large resource version: 99, current: 6");
+    assert_eq!(names(&f.get(&exact("5")).await.json()), ["a", "b", "c", "d"]);
+    assert_eq!(f.get(&format!("{MAPS}?resourceVersion=0")).await.code, 200);
+    for wrong in ["resourceVersionMatch=Exact", "resourceVersion=x", "resourceVersionMatch=Nearly&resourceVersion=1"] {
+        assert_eq!(f.get(&format!("{MAPS}?{wrong}")).await.refusal(), (422, "Invalid".to_owned()), "{wrong}");
+    }
+    assert_eq!(f.get(&format!("{MAPS}?continue=zz")).await.refusal().0, 400);
+}
+
+#[tokio::test]
+async fn a_long_list_is_sent_in_pieces_that_are_one_document() {
+    let f = Fixture::new();
+    let filler = "x".repeat(10_000);
+    for i in 0..30 {
+        let body = json!({"metadata": {"name": format!("m{i}")}, "data": {"a": filler}});
+        assert_eq!(f.post(MAPS, &body).await.code, 201);
+    }
+    let request = Request::get(MAPS).body(Body::empty()).unwrap();
+    let response = f.router.clone().oneshot(request).await.unwrap();
+    let pieces: Vec<_> = response.into_body().into_data_stream().map(Result::unwrap).collect().await;
+    assert!(pieces.len() > 3, "{}", pieces.len());
+    let list: Value = serde_json::from_slice(&pieces.concat()).unwrap();
+    assert_eq!(names(&list).len(), 30);
+}
