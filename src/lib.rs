@@ -8,6 +8,7 @@ pub mod http;
 pub mod ids;
 pub mod logs;
 pub mod modules;
+pub mod node;
 pub mod sandbox;
 pub mod scheduler;
 pub mod store;

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn items_choose_keys_and_a_missing_one_is_named() {
         let all: Files = [("a".to_owned(), vec![1]), ("b".to_owned(), vec![2])].into();
-        let item = |key: &str| KeyToPath { key: key.to_owned(), path: format!("d/{key}"), mode: None };
+        let item = |key: &str| KeyToPath { key: key.to_owned(), path: format!("d/{key}"), ..KeyToPath::default() };
         assert_eq!(choose(all.clone(), Some(&[item("a")]), None).unwrap(), [("d/a".to_owned(), vec![1])].into());
         assert_eq!(choose(all.clone(), Some(&[item("z")]), None).unwrap_err(), "z");
         assert!(choose(all, Some(&[item("z")]), Some(true)).unwrap().is_empty());
