@@ -229,3 +229,84 @@ fn read_answer(server: &str, answer: Response<Body>) -> Result<Pushed, PushError
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::modules::Digest;
+    use crate::modules::testing::{LIBRARY, Opened, PROGRAM};
+
+    fn args(name: &str, file: &Path, server: &str) -> PushArgs {
+        PushArgs { name: name.to_owned(), file: file.to_owned(), server: server.to_owned(), token_file: None }
+    }
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    async fn serve(routes: axum::Router) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        address
+    }
+
+    async fn push(args: PushArgs) -> Result<(), PushError> {
+        tokio::task::spawn_blocking(move || run(args)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_module_is_pushed_and_a_refusal_is_told() {
+        let opened = Opened::new();
+        let routes = crate::http::modules::routes(opened.modules.clone(), Clock::real());
+        let server = format!("http://{}/", serve(routes).await);
+        let large = [PROGRAM, &[0, 0x84, 0x80, 0x40, 1, b'n'], &vec![0; (1 << 20) + 2]].concat();
+        for (name, bytes) in [("pi", PROGRAM), ("[::1]:5000/tools/pi:1.0", PROGRAM), ("large", &large)] {
+            push(args(name, file(bytes).path(), &server)).await.unwrap();
+            assert_eq!(opened.modules.index().resolve(&name.parse().unwrap()), Some(Digest::of(bytes)), "{name}");
+        }
+        let refused = push(args("lib", file(LIBRARY).path(), &server)).await.unwrap_err().to_string();
+        assert!(refused.starts_with("the server refused the module: the module is a library"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_a_token_gets_it_or_says_so() {
+        use axum::http::{HeaderMap, StatusCode};
+        let answer = |headers: HeaderMap| async move {
+            let is_known = headers.get("authorization").is_some_and(|token| token == "Bearer secret");
+            if is_known { (StatusCode::CREATED, "not JSON") } else { (StatusCode::UNAUTHORIZED, "") }
+        };
+        let server = format!("http://{}", serve(axum::Router::new().fallback(answer)).await);
+        let (module, token) = (file(PROGRAM), file(b"secret\n"));
+        let without = args("pi", module.path(), &server);
+        assert!(matches!(push(without.clone()).await, Err(PushError::Unauthorized)));
+        let with = PushArgs { token_file: Some(token.path().to_owned()), ..without };
+        assert!(matches!(push(with).await, Err(PushError::NotKiln { code: StatusCode::CREATED, .. })));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_before_anything_is_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let (module, text, elf) = (file(PROGRAM), file(b"hello"), file(b"\x7fELF..."));
+        let nowhere = "http://127.0.0.1:1";
+        let absent = directory.path().join("pi.wasm");
+        for (args, part) in [
+            (args("Pi", module.path(), nowhere), "`Pi` is not a name for a module"),
+            (args("pi", &absent, nowhere), "No such file"),
+            (args("pi", directory.path(), nowhere), "is a directory"),
+            (args("pi", text.path(), nowhere), "it looks like text"),
+            (args("pi", elf.path(), nowhere), "a program for Linux"),
+            (args("pi", module.path(), "https://kiln.example"), "asks for TLS"),
+            (args("pi", module.path(), "127.0.0.1:8080"), "is not the address of a server"),
+            (args("pi", module.path(), nowhere), "start one with `kiln serve`"),
+        ] {
+            let message = run(args).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

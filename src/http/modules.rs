@@ -169,3 +169,119 @@ fn status(code: StatusCode, reason: &str, message: &str) -> Response {
     });
     (code, Json(status)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use futures::stream;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::modules::testing::{LIBRARY, Opened, PROGRAM, another_program};
+
+    struct Server {
+        opened: Opened,
+        routes: Router,
+    }
+
+    impl Server {
+        fn new() -> Server {
+            let opened = Opened::new();
+            let routes = routes(opened.modules.clone(), Clock::manual(jiff::Timestamp::UNIX_EPOCH));
+            Server { opened, routes }
+        }
+
+        async fn send(&self, request: Request<Body>) -> (u16, Value) {
+            let answer = self.routes.clone().oneshot(request).await.unwrap();
+            let code = answer.status().as_u16();
+            let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            (code, serde_json::from_slice(&body).unwrap())
+        }
+
+        async fn put(&self, name: &str, body: impl Into<Body>) -> (u16, Value) {
+            self.send(Request::put(format!("/modules/{name}")).body(body.into()).unwrap()).await
+        }
+
+        async fn get(&self, path: &str) -> (u16, Value) {
+            self.send(Request::get(path).body(Body::empty()).unwrap()).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_there_and_listed() {
+        let server = Server::new();
+        assert_eq!(server.get("/modules").await, (200, json!([])));
+        let digest = crate::modules::Digest::of(PROGRAM).to_string();
+        let size = PROGRAM.len();
+        let name = "docker.io/library/pi";
+        let put = json!({ "name": name, "tag": "1.29", "digest": digest, "size": size, "kind": "core" });
+        assert_eq!(server.put("docker.io/library/pi:1.29", PROGRAM).await, (201, put.clone()));
+        assert_eq!(server.put("docker.io/library/pi:1.29", PROGRAM).await, (200, put));
+        let info =
+            json!({ "name": name, "tag": "1.29", "digest": digest, "size": size, "pushed": "1970-01-01T00:00:00Z" });
+        assert_eq!(server.get("/modules/docker.io/library/pi:1.29").await, (200, info.clone()));
+        assert_eq!(server.get("/modules").await, (200, json!([info])));
+        let by_digest = json!({ "name": "x", "digest": digest });
+        assert_eq!(server.get(&format!("/modules/x@{digest}")).await, (200, by_digest));
+        // The tag moves.
+        assert_eq!(server.put("docker.io/library/pi:1.29", another_program(1)).await.0, 201);
+    }
+
+    #[tokio::test]
+    async fn refusals_say_why_and_leave_nothing() {
+        let server = Server::new();
+        let absent = format!("pi@sha256:{}", "0".repeat(64));
+        for (name, body, code, reason, part) in [
+            ("lib", LIBRARY, 422, "Invalid", "it exports no `_start`"),
+            ("text", &b"hello"[..], 422, "Invalid", "it looks like text"),
+            ("nothing", &b""[..], 422, "Invalid", "the file is empty"),
+            ("Pi", PROGRAM, 400, "BadRequest", "upper-case"),
+            ("pi:", PROGRAM, 400, "BadRequest", "not a valid tag"),
+            (&*absent, PROGRAM, 400, "BadRequest", "was announced"),
+        ] {
+            let (found, status) = server.put(name, body).await;
+            assert_eq!((found, &status["code"], &status["reason"]), (code, &json!(code), &json!(reason)), "{status}");
+            assert_eq!((&status["kind"], &status["status"]), (&json!("Status"), &json!("Failure")));
+            assert!(status["message"].as_str().unwrap().contains(part), "{status}");
+        }
+        let (code, status) = server.get("/modules/pi").await;
+        assert_eq!((code, &status["message"]), (404, &json!("there is no module pi:latest")));
+        assert_eq!(server.get("/modules").await, (200, json!([])));
+        assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_module_that_is_announced_too_large_is_refused_before_it_is_read() {
+        let server = Server::new();
+        let never = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        let request = Request::put("/modules/pi").header("content-length", MAX_MODULE + 1).body(never).unwrap();
+        let (code, status) = server.send(request).await;
+        assert_eq!((code, &status["reason"]), (413, &json!("RequestEntityTooLarge")));
+        // Announced or not, it is refused where it becomes too large, and the rest is not read.
+        let piece = Bytes::from(vec![0; 1 << 20]);
+        let endless = Body::from_stream(stream::repeat_with(move || io::Result::Ok(piece.clone())));
+        assert_eq!(server.put("pi", endless).await.0, 413);
+        assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_leaves_nothing() {
+        let server = Server::new();
+        let begin = || stream::iter([Ok(Bytes::from_static(&PROGRAM[..20]))]);
+        let broken = begin().chain(stream::iter([Err(io::Error::from(io::ErrorKind::ConnectionReset))]));
+        let (code, status) = server.put("pi", Body::from_stream(broken)).await;
+        assert_eq!((code, &status["reason"]), (400, &json!("BadRequest")), "{status}");
+        // A server drops the handler when it notices. All of the module has come by then, but not its end.
+        let whole = stream::iter([io::Result::Ok(Bytes::from_static(PROGRAM))]);
+        let stuck = Body::from_stream(whole.chain(stream::pending()));
+        let request = Request::put("/modules/pi").body(stuck).unwrap();
+        let upload = tokio::spawn(server.routes.clone().oneshot(request));
+        while server.opened.files() != (0, 1) {
+            tokio::task::yield_now().await;
+        }
+        upload.abort();
+        server.opened.settle(0).await;
+        assert_eq!(server.get("/modules").await, (200, json!([])));
+    }
+}
