@@ -1,6 +1,7 @@
 //! Kubernetes Jobs without a Kubernetes cluster: pods are WebAssembly modules.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod controllers;

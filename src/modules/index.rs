@@ -114,11 +114,6 @@ impl Index {
         names.iter().map(listed).collect()
     }
 
-    /// Whether a name means this module.
-    pub fn is_named(&self, digest: Digest) -> bool {
-        self.0.names.read().values().any(|module| module.digest == digest)
-    }
-
     /// Lets the name and tag mean this module from now on, and wakes who waits. A reference without a tag names
     /// nothing, and only wakes. Returns the revision with which it is on disk: see [`Store::durable`].
     pub fn put(&self, reference: &Reference, digest: Digest, size: u64, now: Timestamp) -> Result<u64, CommitError> {
@@ -226,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_reference_is_resolved_by_tag_or_by_digest_alone() {
-        let (_, blobs, index) = Directory::new().open();
+        let directory = Directory::new();
+        let (_, blobs, index) = directory.open();
         let digest = blobs.put(b"1").unwrap();
         let absent = Digest::of(b"absent");
         index.put(&reference("pi:a"), digest, 1, at(1)).unwrap();
@@ -244,7 +240,8 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_a_name_is_woken() {
-        let (_, _, index) = Directory::new().open();
+        let directory = Directory::new();
+        let (_, _, index) = directory.open();
         let mut changed = index.changed();
         index.put(&reference("pi"), Digest::of(b"1"), 1, at(1)).unwrap();
         assert!(changed.has_changed().unwrap());

@@ -13,6 +13,8 @@ pub mod digest;
 pub mod import;
 pub mod index;
 pub mod reference;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::path::Path;
 use std::sync::Arc;
