@@ -1,8 +1,10 @@
 //! Kubernetes Jobs without a Kubernetes cluster: pods are WebAssembly modules.
 
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod controllers;
 pub mod http;

@@ -68,7 +68,13 @@ pub fn node(name: &str, machine: &Machine, max_pods: u32, now: Timestamp) -> Nod
         allocatable: Some(resources),
         addresses: Some(vec![address("InternalIP", "127.0.0.1"), address("Hostname", name)]),
         conditions: Some(vec![
-            condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now),
+            condition(
+                "MemoryPressure",
+                "False",
+                "KubeletHasSufficientMemory",
+                "kubelet has sufficient memory available",
+                now,
+            ),
             condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now),
             condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now),
             condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", now),

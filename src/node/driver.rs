@@ -214,10 +214,9 @@ impl<C: Cluster> Driver<C> {
         };
         let env = env::environment(&self.node.cluster, &pod, spec).await.map_err(config)?;
         let argv = env::arguments(spec, &reference.name, &env);
-        let contents = volumes::contents(&self.node.cluster, &pod).await.map_err(|error| Missing {
-            reason: "ContainerCreating",
-            ..config(error)
-        })?;
+        let contents = volumes::contents(&self.node.cluster, &pod)
+            .await
+            .map_err(|error| Missing { reason: "ContainerCreating", ..config(error) })?;
         let needs_root = program.facts().uses_files;
         let has_mounts = spec.volume_mounts.as_ref().is_some_and(|m| !m.is_empty());
         let mounts = match needs_root || has_mounts {
@@ -433,7 +432,8 @@ impl<C: Cluster> Driver<C> {
         let seconds = at.duration_since(ended.finished).as_secs();
         self.container.last = Some(ended);
         let meta = &self.pod.metadata;
-        let (name, namespace) = (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
+        let (name, namespace) =
+            (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
         let (container, uid) = (self.log_id().container, meta.uid.as_deref().unwrap_or_default());
         let what = format!("restarting failed container={container} pod={name}_{namespace}({uid})");
         let message = format!("back-off {seconds}s {what}");
@@ -450,9 +450,10 @@ impl<C: Cluster> Driver<C> {
         let pod = Object::Pod(self.pod.clone());
         let container = self.log_id().container;
         let path = format!("spec.containers{{{container}}}");
-        for (reason, message) in
-            [("Created", format!("Created container: {container}")), ("Started", format!("Started container {container}"))]
-        {
+        for (reason, message) in [
+            ("Created", format!("Created container: {container}")),
+            ("Started", format!("Started container {container}")),
+        ] {
             self.node.cluster.note(Note::normal(&pod, reason, message).at(path.clone()));
         }
     }
@@ -463,8 +464,7 @@ impl<C: Cluster> Driver<C> {
             let now = self.node.clock.now();
             let reason = if stop == Stop::Deadline { "DeadlineExceeded" } else { "Error" };
             let message = Some("stopped before it was started".to_owned());
-            self.container.state =
-                State::Ended(Ended { exit_code: 137, reason, message, started: now, finished: now });
+            self.container.state = State::Ended(Ended { exit_code: 137, reason, message, started: now, finished: now });
         }
         self.publish_end(Some(&stop), Tx::new()).await;
     }
@@ -484,7 +484,9 @@ impl<C: Cluster> Driver<C> {
                     "DeadlineExceeded",
                     "Pod was active on the node longer than the specified deadline",
                 ),
-                Stop::Told(_) | Stop::Deleted => Note::normal(&pod, "Killing", format!("Stopping container {container}")),
+                Stop::Told(_) | Stop::Deleted => {
+                    Note::normal(&pod, "Killing", format!("Stopping container {container}"))
+                }
             });
         }
         self.publish(stop, log).await

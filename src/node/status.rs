@@ -245,13 +245,8 @@ mod tests {
             Container { state: State::Running { since: Timestamp::UNIX_EPOCH }, last: None, restarts: 0 };
         for (second, expected) in [(5, 5), (9, 5)] {
             let now = Timestamp::from_second(second).unwrap();
-            let view = View {
-                container: &container,
-                policy: RestartPolicy::Never,
-                stopped: None,
-                image_id: "",
-                started: now,
-            };
+            let view =
+                View { container: &container, policy: RestartPolicy::Never, stopped: None, image_id: "", started: now };
             publish(&mut pod, &view, now);
             let ready = facts::condition(&pod, "Ready").unwrap();
             assert_eq!(ready.last_transition_time.as_ref().unwrap().0.as_second(), expected);
@@ -262,7 +257,8 @@ mod tests {
         let view =
             View { container: &container, policy: RestartPolicy::Never, stopped: None, image_id: "", started: now };
         publish(&mut pod, &view, now);
-        let types: Vec<_> = pod.status.as_ref().unwrap().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
+        let types: Vec<_> =
+            pod.status.as_ref().unwrap().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
         assert_eq!(
             types,
             ["Mine", "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]

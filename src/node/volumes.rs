@@ -31,7 +31,8 @@ pub async fn contents<C: Cluster>(cluster: &C, pod: &Pod) -> Result<Contents, Co
 }
 
 async fn files<C: Cluster>(cluster: &C, namespace: &str, volume: &Volume) -> Result<Files, ConfigError> {
-    let failed = |what: String| ConfigError(format!("MountVolume.SetUp failed for volume \"{}\" : {what}", volume.name));
+    let failed =
+        |what: String| ConfigError(format!("MountVolume.SetUp failed for volume \"{}\" : {what}", volume.name));
     if let Some(source) = &volume.config_map {
         let Some(map) = cluster.config_map(namespace, &source.name).await else {
             return match source.optional {
@@ -138,7 +139,9 @@ impl PodDir {
 
 impl Drop for PodDir {
     fn drop(&mut self) {
-        if self.made && let Err(error) = remove_if_there(&self.path) {
+        if self.made
+            && let Err(error) = remove_if_there(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "a pod's directory could not be removed");
         }
     }
