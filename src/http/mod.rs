@@ -1,6 +1,58 @@
-//! The Kubernetes API over HTTP.
+//! The Kubernetes API over HTTP, as an unmodified `kubectl` speaks it.
+//!
+//! A handler reads as decode, decide, commit, answer: deciding is in [`crate::api`], committing in [`crate::store`].
+//! Every route is in `router.rs`, every HTTP code in `error.rs`.
+//!
+//! Invariant: nothing that is not on disk leaves the process. A write answers once its revision is durable, a read
+//! once what it shows is, and watches follow the durable revision.
 
+mod delete;
 pub mod discovery;
+pub mod error;
+mod form;
+mod guard;
+mod health;
+mod list;
 pub mod modules;
 pub mod openapi;
+mod pod_log;
+mod request;
+mod resource;
+mod revision;
+mod router;
+mod selection;
+mod serve;
+mod snapshot;
 pub mod table;
+mod watch;
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+pub use guard::{Access, guarded};
+pub use router::router;
+pub use serve::serve;
+
+use crate::clock::Clock;
+use crate::ids::Ids;
+use crate::logs::Logs;
+use crate::store::Store;
+
+/// What the handlers work on. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Api {
+    pub store: Store,
+    pub logs: Logs,
+    pub clock: Clock,
+    pub ids: Ids,
+    /// Held for reading while an object is created in a namespace, for writing while an empty namespace is deleted,
+    /// so that no object is left in a namespace that is gone.
+    namespaces: Arc<RwLock<()>>,
+}
+
+impl Api {
+    pub fn new(store: Store, logs: Logs, clock: Clock, ids: Ids) -> Api {
+        Api { store, logs, clock, ids, namespaces: Arc::default() }
+    }
+}

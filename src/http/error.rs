@@ -1,0 +1,256 @@
+//! Refusals as HTTP: each has its code and its `Status` object here and nowhere else.
+//!
+//! | refusal | code | reason |
+//! |---|---|---|
+//! | not what it should be | 400 | BadRequest |
+//! | no or a wrong token | 401 | Unauthorized |
+//! | not allowed, whoever asks | 403 | Forbidden |
+//! | no such object, no such path | 404 | NotFound |
+//! | the path does not know the method | 405 | MethodNotAllowed |
+//! | no form that the client accepts | 406 | NotAcceptable |
+//! | the body did not arrive in time | 408 | Timeout |
+//! | taken, or changed in the meantime | 409 | AlreadyExists, Conflict |
+//! | the history that is asked for is gone | 410 | Expired |
+//! | too large | 413 | RequestEntityTooLarge |
+//! | a form of body that is not read | 415 | UnsupportedMediaType |
+//! | understood, but invalid | 422 | Invalid |
+//! | a fault of ours | 500 | InternalError |
+//! | nothing here can do that | 501 | NotImplemented |
+//! | the disk has failed | 503 | ServiceUnavailable |
+//! | a revision of the future | 504 | Timeout |
+//!
+//! Reasons and shape: apimachinery `pkg/api/errors/errors.go` and `apis/meta/v1/types.go`.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use crate::api::patch::PatchError;
+use crate::api::{ApiError, FieldError, Kind};
+use crate::store::{CommitError, DiskFailed};
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Query parameters that contradict each other or the rules; `kind` is the options' own, such as `ListOptions`.
+    #[error("{kind} \"{name}\" is invalid: {}", crate::http::error::join(.causes))]
+    Options { kind: &'static str, name: String, causes: Vec<FieldError> },
+    /// A patch that is well-formed and does not fit the object.
+    #[error("the patch does not apply: {0}")]
+    DoesNotApply(String),
+    #[error("the server could not find the requested resource")]
+    NoSuchPath,
+    #[error("the server does not allow this method on the requested resource")]
+    NoSuchMethod,
+    #[error("Unauthorized: send the server's token as 'Authorization: Bearer TOKEN'")]
+    Unauthorized,
+    #[error("{0}")]
+    Forbidden(String),
+    #[error("only the following media types are accepted: {0}")]
+    NotAcceptable(&'static str),
+    #[error("the body of the request did not arrive in time")]
+    TooSlow,
+    #[error("{0}")]
+    TooLarge(String),
+    #[error("{0}")]
+    UnsupportedMediaType(String),
+    #[error("{0}")]
+    NotImplemented(String),
+}
+
+impl Refusal {
+    pub fn bad(message: impl Into<String>) -> Refusal {
+        Refusal::Api(ApiError::BadRequest(message.into()))
+    }
+
+    fn code_and_reason(&self) -> (StatusCode, &'static str) {
+        match self {
+            Refusal::Api(error) => match error {
+                ApiError::NotFound(..) => (StatusCode::NOT_FOUND, "NotFound"),
+                ApiError::AlreadyExists(..) => (StatusCode::CONFLICT, "AlreadyExists"),
+                ApiError::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
+                ApiError::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+                ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+                ApiError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
+                ApiError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+                ApiError::Expired(_) => (StatusCode::GONE, "Expired"),
+                ApiError::FutureRevision { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
+                ApiError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+                ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+            },
+            Refusal::Options { .. } | Refusal::DoesNotApply(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+            Refusal::NoSuchPath => (StatusCode::NOT_FOUND, "NotFound"),
+            Refusal::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+            Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Refusal::Forbidden(_) => (StatusCode::FORBIDDEN, "Forbidden"),
+            Refusal::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
+            Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Timeout"),
+            Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            Refusal::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
+            Refusal::NotImplemented(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+        }
+    }
+
+    /// What the refusal is about, for programs. `details.kind` is the resource (`jobs`), except for an invalid object,
+    /// whose Kind it is.
+    fn details(&self) -> Option<Value> {
+        let about =
+            |kind: Kind, name: &str| json!({"name": name, "group": kind.info().group, "kind": kind.info().plural});
+        match self {
+            Refusal::Api(ApiError::NotFound(kind, key) | ApiError::AlreadyExists(kind, key)) => {
+                Some(about(*kind, &key.name))
+            }
+            Refusal::Api(ApiError::Conflict { kind, key, .. } | ApiError::Forbidden { kind, key, .. }) => {
+                Some(about(*kind, &key.name))
+            }
+            Refusal::Api(ApiError::Invalid { kind, name, causes }) => {
+                let info = kind.info();
+                Some(json!({"name": name, "group": info.group, "kind": info.kind, "causes": all(causes)}))
+            }
+            Refusal::Api(ApiError::FutureRevision { .. }) => Some(json!({
+                "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                "retryAfterSeconds": 1,
+            })),
+            Refusal::Options { kind, name, causes } => {
+                Some(json!({"name": name, "group": "meta.k8s.io", "kind": kind, "causes": all(causes)}))
+            }
+            _ => None,
+        }
+    }
+
+    /// The `Status` object.
+    pub fn status(&self) -> Value {
+        let (code, reason) = self.code_and_reason();
+        let mut status = Map::new();
+        status.insert("kind".to_owned(), "Status".into());
+        status.insert("apiVersion".to_owned(), "v1".into());
+        status.insert("metadata".to_owned(), json!({}));
+        status.insert("status".to_owned(), "Failure".into());
+        status.insert("message".to_owned(), self.to_string().into());
+        status.insert("reason".to_owned(), reason.into());
+        if let Some(details) = self.details() {
+            status.insert("details".to_owned(), details);
+        }
+        status.insert("code".to_owned(), code.as_u16().into());
+        Value::Object(status)
+    }
+}
+
+/// One line for all causes, as in [`ApiError::Invalid`].
+fn join(causes: &[FieldError]) -> String {
+    let all: Vec<String> = causes.iter().map(ToString::to_string).collect();
+    if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
+}
+
+fn all(causes: &[FieldError]) -> Vec<Value> {
+    causes.iter().map(|c| json!({"reason": c.fault.reason(), "message": c.message, "field": c.field})).collect()
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (code, _) = self.code_and_reason();
+        let mut response = json_response(code, self.status().to_string().into_bytes());
+        let headers = response.headers_mut();
+        match self {
+            Refusal::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Refusal::Api(ApiError::FutureRevision { .. }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // The rest of the body has not been read, and is not worth reading.
+            Refusal::TooLarge(_) | Refusal::TooSlow => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<CommitError> for Refusal {
+    fn from(error: CommitError) -> Refusal {
+        Refusal::Api(error.into())
+    }
+}
+
+impl From<DiskFailed> for Refusal {
+    fn from(error: DiskFailed) -> Refusal {
+        Refusal::Api(ApiError::Unavailable(error.to_string()))
+    }
+}
+
+impl From<PatchError> for Refusal {
+    fn from(error: PatchError) -> Refusal {
+        match error {
+            PatchError::Malformed(detail) => Refusal::bad(detail),
+            PatchError::TooLarge(detail) => Refusal::TooLarge(detail),
+            PatchError::DoesNotApply(detail) => Refusal::DoesNotApply(detail),
+        }
+    }
+}
+
+pub fn json_response(code: StatusCode, body: impl Into<axum::body::Body>) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache, private")];
+    (code, headers, body.into()).into_response()
+}
+
+/// Bytes of all warnings of one answer together: clients limit the size of headers.
+const MAX_WARNINGS: usize = 4096;
+
+/// Adds a `Warning` header (RFC 7234, code 299) per text; kubectl prints them.
+pub fn add_warnings(headers: &mut HeaderMap, warnings: &[String]) {
+    let mut left = MAX_WARNINGS;
+    for warning in warnings {
+        let mut value = String::from("299 - \"");
+        for c in warning.chars() {
+            match c {
+                '"' | '\\' => value.extend(['\\', c]),
+                c if c.is_control() => value.push(' '),
+                c => value.push(c),
+            }
+        }
+        value.push('"');
+        let Some(rest) = left.checked_sub(value.len()) else { return };
+        left = rest;
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.append(header::WARNING, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Key, Path};
+
+    #[test]
+    fn a_missing_object_is_named_by_its_resource() {
+        let status = Refusal::Api(ApiError::NotFound(Kind::Job, Key::new("a", "b"))).status();
+        let expected = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "jobs.batch \"b\" not found", "reason": "NotFound",
+            "details": {"name": "b", "group": "batch", "kind": "jobs"}, "code": 404});
+        assert_eq!(status, expected);
+    }
+
+    #[test]
+    fn an_invalid_object_is_named_by_its_kind_with_a_cause_per_fault() {
+        let causes =
+            vec![FieldError::invalid(&Path::root("spec"), -1, "no"), FieldError::required(&Path::root("x"), "")];
+        let status = Refusal::Api(ApiError::Invalid { kind: Kind::Job, name: "b".to_owned(), causes }).status();
+        assert_eq!(status["message"], "Job.batch \"b\" is invalid: [spec: Invalid value: -1: no, x: Required value]");
+        assert_eq!((&status["details"]["kind"], &status["code"]), (&json!("Job"), &json!(422)));
+        let cause = json!({"reason": "FieldValueInvalid", "message": "Invalid value: -1: no", "field": "spec"});
+        assert_eq!(status["details"]["causes"][0], cause);
+    }
+
+    #[test]
+    fn warnings_are_quoted_and_bounded() {
+        let mut headers = HeaderMap::new();
+        add_warnings(&mut headers, &["a \"b\"\n".to_owned(), "x".repeat(5000)]);
+        let all: Vec<_> = headers.get_all(header::WARNING).iter().collect();
+        assert_eq!(all, ["299 - \"a \\\"b\\\" \""]);
+    }
+}

@@ -1,0 +1,138 @@
+//! Who may ask at all: the token, and what protects a server on loopback from the web pages in a browser on the same
+//! machine. A page can send requests to 127.0.0.1, and by DNS rebinding even read the answers under a name of its own;
+//! the `Origin` header betrays the first and the `Host` header the second.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::error::Refusal;
+
+/// Who may ask.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Every request but those for health must carry it.
+    pub token: Option<String>,
+    /// The server listens on loopback only, so it can be reached by few names.
+    pub loopback: bool,
+}
+
+/// Puts the guard before every route, and before the answers to paths that are no route.
+pub fn guarded(router: Router, access: Access) -> Router {
+    router.layer(from_fn_with_state(access, guard))
+}
+
+async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+    match check(&access, request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn check(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    let host = uri.authority().map(|a| a.as_str()).or(text(header::HOST)).unwrap_or_default();
+    if access.loopback && !is_loopback(host) {
+        return Err(Refusal::Forbidden(format!(
+            "this server listens on loopback and answers only to localhost, 127.0.0.1 and [::1], not to {host:?}: a \
+             foreign name can be the DNS rebinding of a web page"
+        )));
+    }
+    // A request with a header that is not text has one that does not match.
+    if headers.contains_key(header::ORIGIN) && !same_origin(text(header::ORIGIN).unwrap_or_default(), host) {
+        return Err(Refusal::Forbidden("requests from web pages of another origin are not allowed".to_owned()));
+    }
+    match &access.token {
+        Some(token) if !is_health(uri.path()) => {
+            let given = text(header::AUTHORIZATION).and_then(|v| v.split_once(' '));
+            let given =
+                given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+            if given.is_some_and(|given| same(given, token)) { Ok(()) } else { Err(Refusal::Unauthorized) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_health(path: &str) -> bool {
+    matches!(path.split('/').nth(1), Some("livez" | "readyz" | "healthz"))
+}
+
+/// Compares in a time that does not depend on where the two differ: what is compared are digests, whose bytes nobody
+/// can choose.
+fn same(a: &str, b: &str) -> bool {
+    Sha256::digest(a.as_bytes()) == Sha256::digest(b.as_bytes())
+}
+
+/// `host` as in a `Host` header: a name or an address, perhaps with a port.
+fn is_loopback(host: &str) -> bool {
+    let (name, port) = split(host);
+    matches!(name.to_ascii_lowercase().as_str(), "localhost" | "127.0.0.1" | "[::1]")
+        && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
+/// Name and port; the brackets of an IPv6 address stay with it.
+fn split(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    }
+}
+
+/// A page that this server sent, under whichever of its names.
+fn same_origin(origin: &str, host: &str) -> bool {
+    let Some((scheme, from)) = origin.split_once("://") else { return false };
+    if !matches!(scheme, "http" | "https") {
+        return false;
+    }
+    from.eq_ignore_ascii_case(host)
+        || (scheme == "http" && is_loopback(from) && is_loopback(host) && split(from).1 == split(host).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(access: &Access, path: &str, headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
+        let headers = headers.iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+        check(access, &path.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn a_server_on_loopback_answers_to_its_own_names_only() {
+        let access = Access { token: None, loopback: true };
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "[::1]", "[::1]:80"] {
+            assert_eq!(ask(&access, "/api", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["evil.example:8080", "127.0.0.1.evil.example", "localhost:x", "", "[::2]:80", "127.0.0.1@evil"] {
+            assert!(ask(&access, "/livez", &[("host", host)]).is_err(), "{host}");
+        }
+        assert!(ask(&Access::default(), "/api", &[("host", "kiln.example")]).is_ok());
+    }
+
+    #[test]
+    fn only_pages_of_this_server_may_ask() {
+        let access = Access { token: None, loopback: true };
+        let from = |origin| ask(&access, "/api", &[("host", "localhost:8080"), ("origin", origin)]);
+        assert!(from("http://localhost:8080").is_ok());
+        assert!(from("http://127.0.0.1:8080").is_ok());
+        for origin in ["http://localhost:9090", "null", "https://evil.example", "http://localhost", "file://", ""] {
+            assert!(from(origin).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_token_opens_everything_and_health_needs_none() {
+        let access = Access { token: Some("s3cret".to_owned()), loopback: false };
+        assert!(ask(&access, "/api", &[("authorization", "Bearer s3cret")]).is_ok());
+        assert!(ask(&access, "/api", &[("authorization", "bearer s3cret")]).is_ok());
+        for wrong in ["Bearer s3cre", "Bearer ", "Basic s3cret", "s3cret"] {
+            assert_eq!(ask(&access, "/api", &[("authorization", wrong)]), Err(Refusal::Unauthorized), "{wrong}");
+        }
+        assert_eq!(ask(&access, "/api", &[]), Err(Refusal::Unauthorized));
+        assert_eq!(ask(&access, "/readyz/store?verbose", &[]), Ok(()));
+        assert_eq!(ask(&access, "/readyzx", &[]), Err(Refusal::Unauthorized));
+    }
+}

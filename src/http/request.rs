@@ -1,0 +1,186 @@
+//! What a request asks for: the object or collection of its path, its query parameters, its body.
+
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use std::time::Duration;
+
+use super::Api;
+use super::error::Refusal;
+use crate::api::decode::{self, Decoded, Parsed};
+use crate::api::{FieldError, Key, Kind, Path};
+
+/// Bytes of a request body: what Kubernetes takes, and twice what fits one of its objects.
+pub const MAX_BODY: usize = 3 << 20;
+/// How long a body may take to arrive, so that a client which stops in the middle holds nothing for long.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The kind of a route, and what its path names.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub kind: Kind,
+    /// `None`: a cluster-wide kind, or all namespaces.
+    pub namespace: Option<String>,
+    /// Empty for a collection.
+    pub name: String,
+}
+
+impl Target {
+    pub fn key(&self) -> Key {
+        Key::new(self.namespace.clone().unwrap_or_default(), self.name.clone())
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Target {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Target, Refusal> {
+        let kind = *parts.extensions.get::<Kind>().ok_or(Refusal::NoSuchPath)?;
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|e| Refusal::bad(e.to_string()))?;
+        let get = |name| params.iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
+        Ok(Target { kind, namespace: get("namespace"), name: get("name").unwrap_or_default() })
+    }
+}
+
+/// The query parameters, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Params, Refusal> {
+        let query = axum::extract::Query::try_from_uri(&parts.uri).map_err(|e| Refusal::bad(e.body_text()))?;
+        Ok(Params(query.0))
+    }
+}
+
+impl Params {
+    /// The first value of a parameter; an empty one counts as absent, as in Kubernetes' own conversion.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A switch: absent, `false` and `0` are off.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, value)| n == name && !matches!(value.as_str(), "false" | "0"))
+    }
+
+    pub fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let parse = |text: &str| {
+            text.parse().map_err(|_| Refusal::bad(format!("parameter {name:?}: {text:?} is not a whole number")))
+        };
+        self.get(name).map(parse).transpose()
+    }
+
+    /// Whether the request is only to say what it would do (`dryRun=All`). `options` names the parameters as a whole.
+    pub fn dry_run(&self, options: &'static str) -> Result<bool, Refusal> {
+        let values: Vec<&str> = self.0.iter().filter(|(n, _)| n == "dryRun").map(|(_, v)| v.as_str()).collect();
+        dry_run(options, &values)
+    }
+
+    /// What becomes of unknown and duplicate fields of a body.
+    pub fn validation(&self, options: &'static str) -> Result<Validation, Refusal> {
+        match self.get("fieldValidation") {
+            None | Some("Warn") => Ok(Validation::Warn),
+            Some("Strict") => Ok(Validation::Strict),
+            Some("Ignore") => Ok(Validation::Ignore),
+            Some(other) => {
+                let path = Path::root("fieldValidation");
+                let cause = FieldError::not_supported(&path, other, &["Ignore", "Strict", "Warn"]);
+                Err(Refusal::Options { kind: options, name: String::new(), causes: vec![cause] })
+            }
+        }
+    }
+}
+
+pub fn dry_run(options: &'static str, values: &[&str]) -> Result<bool, Refusal> {
+    match values.iter().find(|value| **value != "All") {
+        None => Ok(!values.is_empty()),
+        Some(other) => {
+            let cause = FieldError::not_supported(&Path::root("dryRun"), *other, &["All"]);
+            Err(Refusal::Options { kind: options, name: String::new(), causes: vec![cause] })
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    Strict,
+    Warn,
+    Ignore,
+}
+
+impl Validation {
+    /// The object, with the warnings that it earns.
+    pub fn apply(self, decoded: Decoded) -> Result<(crate::api::Object, Vec<String>), Refusal> {
+        match self {
+            Validation::Strict => Ok((decoded.strict()?, Vec::new())),
+            Validation::Warn => Ok((decoded.object, decoded.unknown)),
+            Validation::Ignore => Ok((decoded.object, Vec::new())),
+        }
+    }
+}
+
+/// A whole body, with what its `Content-Type` says of it.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    pub bytes: Bytes,
+    /// The media type in lower case, without parameters; empty if none was sent.
+    pub media: String,
+}
+
+impl FromRequest<Api> for Payload {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Payload, Refusal> {
+        let media = media_type(request.headers());
+        let bytes = tokio::select! {
+            bytes = Bytes::from_request(request, &()) => bytes.map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    Refusal::TooLarge(format!("the body of a request may have at most {MAX_BODY} bytes"))
+                }
+                _ => Refusal::bad(rejection.body_text()),
+            })?,
+            () = api.clock.sleep(BODY_TIME) => return Err(Refusal::TooSlow),
+        };
+        Ok(Payload { bytes, media })
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+impl Payload {
+    /// The object of `kind` that the body describes.
+    pub fn object(&self, kind: Kind) -> Result<Decoded, Refusal> {
+        match self.media.as_str() {
+            "" | "application/json" => Ok(decode::json_body(kind, &self.bytes)?),
+            "application/yaml" => Ok(decode::yaml_body(kind, &self.bytes)?),
+            other => Err(unsupported(other)),
+        }
+    }
+
+    /// The body as a value without a kind.
+    pub fn value(&self) -> Result<Parsed, Refusal> {
+        match self.media.as_str() {
+            "" | "application/json" => decode::json::parse(&self.bytes).map_err(|e| Refusal::bad(e.to_string())),
+            "application/yaml" => decode::yaml::single(&self.bytes).map_err(|e| Refusal::bad(e.to_string())),
+            other => Err(unsupported(other)),
+        }
+    }
+}
+
+fn unsupported(media: &str) -> Refusal {
+    Refusal::UnsupportedMediaType(match media {
+        "application/vnd.kubernetes.protobuf" => {
+            "protobuf is not read here; send application/json or application/yaml (instead of 'kubectl create job', \
+             write a manifest and use 'kubectl apply -f')"
+                .to_owned()
+        }
+        other => format!("{other:?} is not read here; send application/json or application/yaml"),
+    })
+}

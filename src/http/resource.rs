@@ -1,0 +1,298 @@
+//! Reading and writing one object: GET, POST, PUT and PATCH, of the object and of its `/status`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::Api;
+use super::error::{Refusal, add_warnings, json_response};
+use super::form::Form;
+use super::request::{Params, Payload, Target};
+use crate::api::admission::{self, Stamp};
+use crate::api::decode::{self, Decoded, Parsed};
+use crate::api::patch::{json, merge, strategic};
+use crate::api::{ApiError, Key, Kind, Object, meta};
+use crate::store::{CommitError, Tx};
+
+/// Tries of a generated name before its collision is the client's to solve, as in Kubernetes.
+const NAMES: usize = 8;
+/// Tries of a write that others get in the way of.
+pub const TRIES: usize = 16;
+
+/// Which part of the object a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Object,
+    Status,
+}
+
+/// What a write did.
+#[derive(Debug)]
+pub struct Written {
+    pub object: Object,
+    /// What must be on disk before the client hears of it.
+    pub revision: u64,
+    pub warnings: Vec<String>,
+}
+
+pub async fn get(State(api): State<Api>, target: Target, form: Form) -> Result<Response, Refusal> {
+    let object = find(&api, target.kind, &target.key()).await?;
+    Ok(json_response(StatusCode::OK, form.single(&object, api.clock.now(), true)))
+}
+
+/// The object, once what is known of it is on disk.
+pub async fn find(api: &Api, kind: Kind, key: &Key) -> Result<Object, Refusal> {
+    let found = api.store.get(kind, key).ok_or_else(|| ApiError::NotFound(kind, key.clone()).into());
+    let object = settled(api, found).await?;
+    api.store.durable(object.revision()).await?;
+    Ok(object)
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    let dry_run = params.dry_run("CreateOptions")?;
+    let (mut object, mut warnings) = params.validation("CreateOptions")?.apply(payload.object(target.kind)?)?;
+    place_in_namespace(&mut object, &target)?;
+    let result = store_new(&api, &object, dry_run);
+    let mut written = settled(&api, result).await?;
+    warnings.append(&mut written.warnings);
+    answer(&api, StatusCode::CREATED, Written { warnings, ..written }, form).await
+}
+
+fn store_new(api: &Api, object: &Object, dry_run: bool) -> Result<Written, Refusal> {
+    let generated = object.meta().name.as_deref().unwrap_or_default().is_empty();
+    let mut tries = if generated { NAMES } else { 1 };
+    loop {
+        tries -= 1;
+        let stamp = Stamp { now: api.clock.now(), uid: api.ids.uid(), suffix: &api.ids.suffix() };
+        let new = admission::create(object.clone(), &stamp)?;
+        let warnings = admission::warnings(&new);
+        let (kind, key) = (new.kind(), new.key());
+        let _kept = api.namespaces.read();
+        check_namespace(api, kind, &key)?;
+        let stored = match dry_run {
+            true if api.store.get(kind, &key).is_some() => Err(CommitError::AlreadyExists(kind, key)),
+            true => return Ok(Written { object: new, revision: 0, warnings }),
+            false => api.store.commit(Tx::new().create(new)),
+        };
+        match stored {
+            Err(CommitError::AlreadyExists(..)) if tries > 0 => {}
+            Err(error) => return Err(error.into()),
+            Ok(done) => return written(done, warnings),
+        }
+    }
+}
+
+/// A namespaced object needs a namespace that is to stay.
+fn check_namespace(api: &Api, kind: Kind, key: &Key) -> Result<(), ApiError> {
+    if !kind.info().namespaced {
+        return Ok(());
+    }
+    let namespace = Key::new("", key.namespace.as_str());
+    let Some(found) = api.store.get(Kind::Namespace, &namespace) else {
+        return Err(ApiError::NotFound(Kind::Namespace, namespace));
+    };
+    if meta::is_deleting(found.meta()) {
+        let detail =
+            format!("unable to create new content in namespace {} because it is being terminated", key.namespace);
+        return Err(ApiError::Forbidden { kind, key: key.clone(), detail });
+    }
+    Ok(())
+}
+
+/// The namespace of the URL holds; one in the body must be the same.
+fn place_in_namespace(object: &mut Object, target: &Target) -> Result<(), Refusal> {
+    let Some(namespace) = &target.namespace else { return Ok(()) };
+    let meta = object.meta_mut();
+    match meta.namespace.as_deref().filter(|ns| !ns.is_empty()) {
+        Some(other) if other != namespace => Err(Refusal::bad(format!(
+            "the namespace of the provided object does not match the namespace sent on the request: {other:?} and \
+             {namespace:?}"
+        ))),
+        _ => {
+            meta.namespace = Some(namespace.clone());
+            Ok(())
+        }
+    }
+}
+
+pub async fn update(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    put(api, target, params, form, payload, Part::Object).await
+}
+
+pub async fn update_status(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    put(api, target, params, form, payload, Part::Status).await
+}
+
+async fn put(
+    api: Api,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+    part: Part,
+) -> Result<Response, Refusal> {
+    let dry_run = params.dry_run("UpdateOptions")?;
+    let (mut object, mut warnings) = params.validation("UpdateOptions")?.apply(payload.object(target.kind)?)?;
+    place_in_namespace(&mut object, &target)?;
+    match object.meta().name.as_deref().filter(|name| !name.is_empty()) {
+        Some(other) if other != target.name => {
+            return Err(Refusal::bad(format!(
+                "the name of the object ({other}) does not match the name on the URL ({})",
+                target.name
+            )));
+        }
+        _ => object.meta_mut().name = Some(target.name.clone()),
+    }
+    let result = modify(&api, &target, part, dry_run, |_| Ok((object.clone(), Vec::new())));
+    let mut written = settled(&api, result).await?;
+    warnings.append(&mut written.warnings);
+    answer(&api, StatusCode::OK, Written { warnings, ..written }, form).await
+}
+
+pub async fn patch(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    apply_patch(api, target, params, form, payload, Part::Object).await
+}
+
+pub async fn patch_status(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    apply_patch(api, target, params, form, payload, Part::Status).await
+}
+
+async fn apply_patch(
+    api: Api,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+    part: Part,
+) -> Result<Response, Refusal> {
+    let dry_run = params.dry_run("PatchOptions")?;
+    let validation = params.validation("PatchOptions")?;
+    let patch = PatchKind::of(&payload.media)?;
+    let Parsed { value: changes, duplicates } =
+        decode::json::parse(&payload.bytes).map_err(|e| Refusal::bad(e.to_string()))?;
+    let result = modify(&api, &target, part, dry_run, |old| {
+        let patched = match patch {
+            PatchKind::Json => json::apply(old.to_value(), &changes),
+            PatchKind::Merge => merge::apply(old.to_value(), &changes),
+            PatchKind::Strategic => strategic::apply(old.to_value(), &changes, target.kind),
+        }?;
+        let Decoded { object, mut unknown } = decode::value_body(target.kind, Parsed::from(patched))?;
+        unknown.extend_from_slice(&duplicates);
+        validation.apply(Decoded { object, unknown })
+    });
+    let written = settled(&api, result).await?;
+    answer(&api, StatusCode::OK, written, form).await
+}
+
+#[derive(Clone, Copy)]
+enum PatchKind {
+    Json,
+    Merge,
+    Strategic,
+}
+
+impl PatchKind {
+    fn of(media: &str) -> Result<PatchKind, Refusal> {
+        match media {
+            "application/json-patch+json" => Ok(PatchKind::Json),
+            "application/merge-patch+json" => Ok(PatchKind::Merge),
+            "application/strategic-merge-patch+json" => Ok(PatchKind::Strategic),
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Refusal::UnsupportedMediaType(
+                "server-side apply is not implemented; use 'kubectl apply' without --server-side".to_owned(),
+            )),
+            other => Err(Refusal::UnsupportedMediaType(format!(
+                "{other:?} is no kind of patch; send application/strategic-merge-patch+json, \
+                 application/merge-patch+json or application/json-patch+json"
+            ))),
+        }
+    }
+}
+
+/// Writes what `make` makes of the stored object. A write that others got in the way of is made anew from what is
+/// there then, unless its object says on which version it is based.
+fn modify(
+    api: &Api,
+    target: &Target,
+    part: Part,
+    dry_run: bool,
+    make: impl Fn(&Object) -> Result<(Object, Vec<String>), Refusal>,
+) -> Result<Written, Refusal> {
+    let (kind, key) = (target.kind, target.key());
+    for _ in 0..TRIES {
+        let old = api.store.get(kind, &key).ok_or_else(|| ApiError::NotFound(kind, key.clone()))?;
+        let (new, mut warnings) = make(&old)?;
+        let based_on = new.meta().resource_version.as_deref().filter(|v| !v.is_empty());
+        if based_on.is_some_and(|version| Some(version) != old.meta().resource_version.as_deref()) {
+            return Err(ApiError::stale(kind, key).into());
+        }
+        let new = match part {
+            Part::Object => admission::update(&old, new, api.clock.now())?,
+            Part::Status => admission::update_status(&old, new)?,
+        };
+        warnings.extend(admission::warnings(&new));
+        if dry_run {
+            return Ok(Written { object: new, revision: old.revision(), warnings });
+        }
+        match api.store.commit(Tx::new().update(new)) {
+            Err(CommitError::Stale(..) | CommitError::Replaced { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(done) => return written(done, warnings),
+        }
+    }
+    Err(ApiError::stale(kind, key).into())
+}
+
+fn written(mut done: crate::store::Committed, warnings: Vec<String>) -> Result<Written, Refusal> {
+    let object = done.objects.pop().ok_or_else(|| ApiError::Internal("the commit wrote no object".to_owned()))?;
+    Ok(Written { object, revision: done.revision, warnings })
+}
+
+/// A refusal that tells of what is stored waits, as an answer does, until that is on disk.
+pub async fn settled<T>(api: &Api, result: Result<T, Refusal>) -> Result<T, Refusal> {
+    let tells = matches!(
+        result,
+        Err(Refusal::Api(ApiError::NotFound(..) | ApiError::AlreadyExists(..) | ApiError::Conflict { .. }))
+    );
+    if tells {
+        api.store.durable(api.store.revision()).await?;
+    }
+    result
+}
+
+/// The answer to a write, once it is on disk.
+pub async fn answer(api: &Api, code: StatusCode, written: Written, form: Form) -> Result<Response, Refusal> {
+    api.store.durable(written.revision).await?;
+    let mut response = json_response(code, form.single(&written.object, api.clock.now(), true));
+    add_warnings(response.headers_mut(), &written.warnings);
+    Ok(response)
+}

@@ -1,0 +1,60 @@
+//! Which objects of a kind a list or watch is about: namespace, label selector, field selector.
+
+use super::error::Refusal;
+use super::request::{Params, Target};
+use crate::api::Object;
+use crate::api::field_selector::FieldSelector;
+use crate::api::selector::Selector;
+use crate::store::{Change, Event};
+
+#[derive(Clone, Debug)]
+pub struct Selection {
+    namespace: Option<String>,
+    labels: Selector,
+    fields: FieldSelector,
+}
+
+impl Selection {
+    pub fn new(target: &Target, params: &Params) -> Result<Selection, Refusal> {
+        Ok(Selection {
+            namespace: target.namespace.clone(),
+            labels: Selector::parse(params.get("labelSelector").unwrap_or_default())?,
+            fields: FieldSelector::compile(target.kind, params.get("fieldSelector").unwrap_or_default())?,
+        })
+    }
+
+    /// Whether every object of the namespace is selected.
+    pub fn has_no_selector(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// The name of the one object that can be selected, if the selector gives it.
+    pub fn name(&self) -> Option<&str> {
+        self.fields.exact("metadata.name")
+    }
+
+    pub fn matches(&self, object: &Object) -> bool {
+        let meta = object.meta();
+        self.namespace.as_ref().is_none_or(|ns| meta.namespace.as_ref() == Some(ns))
+            && self.labels.matches_meta(meta)
+            && self.fields.matches(object)
+    }
+
+    /// What a change looks like to somebody who sees only the selected objects: an object that begins or ceases to
+    /// match comes or goes. A deletion shows the last state that matched, with the revision at which it went
+    /// (apiserver `storage/etcd3/watcher.go`, `transform`).
+    pub fn view(&self, event: &Event) -> Option<(Change, Object)> {
+        let before = event.old.as_ref().filter(|old| self.matches(old));
+        let after = Some(&event.object).filter(|new| event.change != Change::Deleted && self.matches(new));
+        match (before, after) {
+            (None, None) => None,
+            (None, Some(new)) => Some((Change::Added, new.clone())),
+            (Some(_), Some(new)) => Some((Change::Modified, new.clone())),
+            (Some(old), None) => {
+                let mut gone = old.clone();
+                gone.meta_mut().resource_version = Some(event.revision.to_string());
+                Some((Change::Deleted, gone))
+            }
+        }
+    }
+}
