@@ -40,7 +40,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
             &["control::Note", "control::NoteType", "control::Recorder"],
         ],
     ),
-    ("http", &[&["api", "clock", "config", "ids", "logs", "modules", "store"]]),
+    ("http", &[&["api", "clock", "config", "ids", "logs", "modules", "sandbox::ProgramKind", "store"]]),
     (
         "app",
         &[
