@@ -132,7 +132,9 @@ fn allowed(row: &[&[&str]]) -> Vec<String> {
 /// What is wrong with an import, in a file of `module`.
 fn fault(module: &str, import: &Import) -> Option<String> {
     let Some((_, row)) = TABLE.iter().find(|(name, _)| *name == module) else {
-        return Some(format!("module `{module}` is new: give it a row in TABLE of tests/tidy.rs and in ARCHITECTURE.md"));
+        return Some(format!(
+            "module `{module}` is new: give it a row in TABLE of tests/tidy.rs and in ARCHITECTURE.md"
+        ));
     };
     let path = import.path.join("::");
     let target = import.path.first()?;

@@ -298,7 +298,11 @@ mod tests {
         // Module, code, and what it takes from the crate.
         let cases: &[(&str, &str, &[&str])] = &[
             ("node", "use crate::store::Store;", &["store::Store"]),
-            ("node", "use crate::{api::{Key, meta::{self, time as t}}, clock};", &["api::Key", "api::meta", "api::meta::time", "clock"]),
+            (
+                "node",
+                "use crate::{api::{Key, meta::{self, time as t}}, clock};",
+                &["api::Key", "api::meta", "api::meta::time", "clock"],
+            ),
             ("node", "use {crate::api, crate::ids::Ids};", &["api", "ids::Ids"]),
             ("node", "fn f() { crate::http::serve::<u8>(crate::logs::HEAD) }", &["http::serve", "logs::HEAD"]),
             ("node", "pub use crate::store::*;", &["store::*"]),
@@ -309,7 +313,11 @@ mod tests {
             ("node::driver", "use super::super::http::Server; use super::machine;", &["http::Server", "node::machine"]),
             ("node", "use super::{http, store::{Tx}};", &["http", "store::Tx"]),
             ("node::driver", "use super::{super::http::X, status};", &["http::X", "node::status"]),
-            ("node", "mod inner { use super::super::http; use super::a; } use super::api;", &["http", "node::a", "api"]),
+            (
+                "node",
+                "mod inner { use super::super::http; use super::a; } use super::api;",
+                &["http", "node::a", "api"],
+            ),
             ("clock", "use super::*;", &["*"]),
             // What is no import.
             ("node", "pub(crate) fn f() {} pub(super) fn g(&self) { self.x.crate_name }", &["node", "node"]),
