@@ -15,6 +15,7 @@ pub mod kind;
 pub mod meta;
 pub mod names;
 pub mod node;
+pub mod patch;
 pub mod pod;
 pub mod quantity;
 pub mod selector;
