@@ -256,8 +256,10 @@ fn sled_stays_in_the_store_and_unsafe_in_the_sandbox() {
         if let Some(line) = scan::uses(&source.code, "sled", true).filter(|_| !source.is_of("store")) {
             faults.push(format!("{}:{line}: sled appears only under src/store; use store::Store", source.path));
         }
+        // The compiler denies unsafe code where nothing allows it, and clippy an `allow` without a reason.
+        let excused = source.is_of("sandbox") || source.path == "src/main.rs";
         for word in ["unsafe", "unsafe_code"] {
-            if let Some(line) = scan::uses(&source.code, word, false).filter(|_| !source.is_of("sandbox")) {
+            if let Some(line) = scan::uses(&source.code, word, false).filter(|_| !excused) {
                 let path = &source.path;
                 faults.push(format!("{path}:{line}: `{word}` appears only under src/sandbox; find a safe way"));
             }
