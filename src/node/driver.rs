@@ -10,21 +10,21 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::sync::watch;
 
 use super::cluster::{Cluster, ConfigFeed, ReportError};
 use super::machine::{Container, CrashLoop, Ended, Next, RestartPolicy, State, Stop};
-use super::volumes::{self, PodDir};
-use super::{Shared, env, status};
+use super::prepare::{Awaits, Prepared, try_prepare};
+use super::volumes::PodDir;
+use super::{Shared, status};
 use crate::api::pod::facts;
 use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter, Stream};
-use crate::modules::{Digest, Reference};
-use crate::sandbox::{self, Cancel, Deadline, Limits, Mount, Outcome, Program, Run, Sink};
+use crate::sandbox::{self, Cancel, Deadline, Limits, Outcome, Run, Sink};
 use crate::store::Tx;
 
 /// Drives the pod to its end and reports it, whatever happens on the way.
@@ -79,28 +79,6 @@ struct Used {
     peak_memory_bytes: u64,
     cpu_micros: u64,
     wall_micros: u64,
-}
-
-/// All that a run needs.
-struct Prepared {
-    program: Arc<Program>,
-    argv: Vec<String>,
-    env: Vec<(String, String)>,
-    mounts: Vec<Mount>,
-}
-
-/// Something is missing; what it is and what would bring it.
-struct Missing {
-    reason: &'static str,
-    message: String,
-    awaits: Awaits,
-}
-
-enum Awaits {
-    Module,
-    Config,
-    /// Nothing that could be waited for: the container cannot run.
-    Nothing,
 }
 
 impl<C: Cluster> Driver<C> {
@@ -183,8 +161,11 @@ impl<C: Cluster> Driver<C> {
             if let Some(stop) = self.stop_now() {
                 return Err(stop);
             }
-            let missing = match self.try_prepare(dir).await {
-                Ok(prepared) => return Ok(prepared),
+            let missing = match try_prepare(&self.node, &self.pod, dir).await {
+                Ok(prepared) => {
+                    self.image_id = prepared.digest.to_string();
+                    return Ok(prepared);
+                }
                 Err(missing) => missing,
             };
             self.wait(missing.reason, Some(missing.message)).await;
@@ -193,67 +174,6 @@ impl<C: Cluster> Driver<C> {
                 _ = modules.changed(), if matches!(missing.awaits, Awaits::Module) => {}
                 () = configs.changed(), if matches!(missing.awaits, Awaits::Config) => {}
             }
-        }
-    }
-
-    async fn try_prepare(&mut self, dir: &mut PodDir) -> Result<Prepared, Missing> {
-        let pod = self.pod.clone();
-        let nothing = ContainerSpec::default();
-        let spec = pod.spec.as_ref().and_then(|s| s.containers.first()).unwrap_or(&nothing);
-        let (reference, digest) = self.resolve(spec)?;
-        let program = self.node.modules.program(digest).await.map_err(|error| Missing {
-            reason: "ErrImagePull",
-            message: format!("the module {digest} cannot be used: {error}"),
-            awaits: Awaits::Module,
-        })?;
-        self.image_id = digest.to_string();
-        let config = |error: env::ConfigError| Missing {
-            reason: "CreateContainerConfigError",
-            message: error.to_string(),
-            awaits: Awaits::Config,
-        };
-        let env = env::environment(&self.node.cluster, &pod, spec).await.map_err(config)?;
-        let argv = env::arguments(spec, &reference.name, &env);
-        let contents = volumes::contents(&self.node.cluster, &pod)
-            .await
-            .map_err(|error| Missing { reason: "ContainerCreating", ..config(error) })?;
-        let needs_root = program.facts().uses_files;
-        let has_mounts = spec.volume_mounts.as_ref().is_some_and(|m| !m.is_empty());
-        let mounts = match needs_root || has_mounts {
-            // A few small directories: shorter than the hand-over to another thread would be.
-            true => tokio::task::block_in_place(|| dir.prepare(spec, &contents, needs_root)),
-            false => Ok(Vec::new()),
-        };
-        let mounts = mounts.map_err(|error| Missing {
-            reason: "CreateContainerError",
-            message: format!("the pod's directories cannot be made: {error}"),
-            awaits: Awaits::Nothing,
-        })?;
-        Ok(Prepared { program, argv, env, mounts })
-    }
-
-    fn resolve(&self, spec: &ContainerSpec) -> Result<(Reference, Digest), Missing> {
-        let image = spec.image.as_deref().unwrap_or_default();
-        let reference: Reference = image.parse().map_err(|error| Missing {
-            reason: "InvalidImageName",
-            message: format!("Failed to apply default image tag \"{image}\": couldn't parse image reference: {error}"),
-            awaits: Awaits::Nothing,
-        })?;
-        match self.node.modules.index().resolve(&reference) {
-            Some(digest) => Ok((reference, digest)),
-            None if spec.image_pull_policy.as_deref() == Some("Never") => Err(Missing {
-                reason: "ErrImageNeverPull",
-                message: format!("Container image \"{image}\" is not present with pull policy of Never"),
-                awaits: Awaits::Module,
-            }),
-            None => Err(Missing {
-                reason: "ImagePullBackOff",
-                message: format!(
-                    "Back-off pulling image \"{image}\": there is no such module here; upload it with \
-                     `kiln push {image} FILE.wasm`"
-                ),
-                awaits: Awaits::Module,
-            }),
         }
     }
 
@@ -278,15 +198,13 @@ impl<C: Cluster> Driver<C> {
         let node = self.node.clone();
         let running = node.sandbox.run(&prepared.program, run);
         let mut running = std::pin::pin!(running);
-        let (ending, stop) = loop {
-            tokio::select! {
-                biased;
-                ending = &mut running => break (ending, None),
-                // The sandbox itself watches the deadline.
-                stop = self.told_to_stop() => {
-                    cancel.cancel();
-                    break ((&mut running).await, Some(stop));
-                }
+        let (ending, stop) = tokio::select! {
+            biased;
+            ending = &mut running => (ending, None),
+            // The sandbox itself watches the deadline.
+            stop = self.told_to_stop() => {
+                cancel.cancel();
+                ((&mut running).await, Some(stop))
             }
         };
         let finished = self.node.clock.now();

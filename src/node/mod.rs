@@ -12,6 +12,7 @@ pub mod driver;
 pub mod env;
 pub mod local;
 pub mod machine;
+mod prepare;
 pub mod status;
 pub mod volumes;
 
