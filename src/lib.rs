@@ -1,6 +1,7 @@
 //! Kubernetes Jobs without a Kubernetes cluster: pods are WebAssembly modules.
 
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod controllers;
@@ -8,6 +9,7 @@ pub mod http;
 pub mod ids;
 pub mod logs;
 pub mod modules;
+pub mod node;
 pub mod sandbox;
 pub mod scheduler;
 pub mod store;

@@ -69,10 +69,7 @@ fn grace(object: &Object, options: &Options) -> i64 {
     options.grace.or_else(own).unwrap_or(DEFAULT_GRACE).max(0)
 }
 
-fn set_propagation(
-    meta: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    propagation: Propagation,
-) {
+fn set_propagation(meta: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, propagation: Propagation) {
     meta::remove_finalizer(meta, well_known::FINALIZER_ORPHAN);
     meta::remove_finalizer(meta, well_known::FINALIZER_FOREGROUND);
     let finalizer = match propagation {

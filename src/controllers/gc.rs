@@ -261,11 +261,8 @@ mod tests {
     fn an_object_whose_owner_never_existed_goes_too_and_one_with_another_owner_stays() {
         let mut f = Fixture::with(&[job(None), pod("a", &["gone"]), pod("b", &["gone", "job-uid"])]);
         let effects = f.plan();
-        let removed = |name: &str| Effect::Remove {
-            kind: Kind::Pod,
-            key: Key::new("", name),
-            uid: format!("uid-{name}"),
-        };
+        let removed =
+            |name: &str| Effect::Remove { kind: Kind::Pod, key: Key::new("", name), uid: format!("uid-{name}") };
         assert!(effects.contains(&removed("a")), "{effects:?}");
         assert!(effects.contains(&Effect::Update(without_owner(&pod("b", &["gone", "job-uid"]), "gone"))));
     }

@@ -1,5 +1,6 @@
 //! The Kubernetes API over HTTP.
 
 pub mod discovery;
+pub mod modules;
 pub mod openapi;
 pub mod table;

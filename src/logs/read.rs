@@ -34,7 +34,8 @@ const CHUNKS: usize = 32;
 pub fn spawn(logs: Logs, id: LogId, query: Query) -> mpsc::Receiver<Result<Bytes, DiskFailed>> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
-        let mut reader = Reader { logs, id, query, sender, assembler: Assembler::default(), seq: 0, offset: 0, sent: 0 };
+        let mut reader =
+            Reader { logs, id, query, sender, assembler: Assembler::default(), seq: 0, offset: 0, sent: 0 };
         if let Err(Ended::Failed(error)) = reader.run().await {
             let _ = reader.sender.send(Err(error)).await;
         }
@@ -71,9 +72,9 @@ impl Reader {
         loop {
             // Looked at before reading: what comes later is seen in the next round.
             let now = progress.as_mut().map(|p| *p.borrow_and_update());
-            if let Some(now) = now {
-                self.logs.0.store.durable(now.revision).await.map_err(Ended::Failed)?;
-            }
+            // A log that has ended may have its end still on the way to the disk.
+            let revision = now.map_or_else(|| self.logs.0.store.revision(), |now| now.revision);
+            self.logs.0.store.durable(revision).await.map_err(Ended::Failed)?;
             let ends = !self.query.follow || now.is_none_or(|now| now.done);
             self.read_on(first, ends).await?;
             first = false;
@@ -124,9 +125,7 @@ impl Reader {
 
     async fn chunks(&self) -> Result<Vec<(u32, Bytes)>, DiskFailed> {
         let (store, id, seq) = (self.logs.0.store.clone(), self.id.clone(), self.seq);
-        let read = tokio::task::spawn_blocking(move || {
-            store.side_records(&id.prefix(), &id.chunk_key(seq), CHUNKS)
-        });
+        let read = tokio::task::spawn_blocking(move || store.side_records(&id.prefix(), &id.chunk_key(seq), CHUNKS));
         let found = read.await.map_err(|e| DiskFailed(e.to_string()))??;
         let number = |key: &[u8]| key.last_chunk::<4>().map_or(0, |b| u32::from_be_bytes(*b));
         Ok(found.into_iter().map(|(key, chunk)| (number(&key), chunk)).collect())

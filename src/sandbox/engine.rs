@@ -182,7 +182,8 @@ fn code_generation(config: &SandboxConfig) -> Config {
 
 fn running(config: &SandboxConfig) -> Config {
     let slots = config.max_instances.max(1);
-    let kept = (KEPT_MEMORY / slots as usize).min(MAX_KEPT_PER_SLOT);
+    // In whole pages of wasm, which are whole pages of any machine.
+    let kept = (KEPT_MEMORY / slots as usize).min(MAX_KEPT_PER_SLOT) >> 16 << 16;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_memories(slots)
         .total_stacks(slots)

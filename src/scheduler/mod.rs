@@ -7,7 +7,7 @@
 //! unschedulable (PodScheduled=False with the reason, event FailedScheduling)
 //! ```
 //!
-//! [`place`] decides for one pod; the loop here keeps what each node has given away, and binds many pods in one
+//! [`place()`] decides for one pod; the loop here keeps what each node has given away, and binds many pods in one
 //! commit. A pod that fits nowhere costs nothing until something is freed.
 
 pub mod place;

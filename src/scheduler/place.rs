@@ -175,7 +175,9 @@ mod tests {
             (
                 pod(&[("cpu", "9")], Some("mars")),
                 vec![small(), large()],
-                Err("0/2 nodes are available: 2 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector."),
+                Err(
+                    "0/2 nodes are available: 2 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.",
+                ),
             ),
             (pod(&[], None), vec![], Err("no nodes available to schedule pods")),
         ];

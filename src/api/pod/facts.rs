@@ -60,7 +60,8 @@ pub fn finished_at(pod: &Pod) -> Timestamp {
     if let Some(last) = ends.flatten().and_then(|ends| ends.into_iter().max()) {
         return last;
     }
-    if let Some(at) = condition(pod, "Ready").filter(|c| c.status == "False").and_then(|c| c.last_transition_time.as_ref())
+    if let Some(at) =
+        condition(pod, "Ready").filter(|c| c.status == "False").and_then(|c| c.last_transition_time.as_ref())
     {
         return at.0;
     }
@@ -81,8 +82,11 @@ pub mod test {
 
     pub fn finished_pod(at: Timestamp, succeeded: bool) -> Pod {
         let exit_code = i32::from(!succeeded);
-        let terminated =
-            ContainerStateTerminated { exit_code, finished_at: Some(meta::time(at)), ..ContainerStateTerminated::default() };
+        let terminated = ContainerStateTerminated {
+            exit_code,
+            finished_at: Some(meta::time(at)),
+            ..ContainerStateTerminated::default()
+        };
         let container = ContainerStatus {
             state: Some(ContainerState { terminated: Some(terminated), ..ContainerState::default() }),
             ..ContainerStatus::default()

@@ -23,10 +23,8 @@ mod tests {
 
     #[test]
     fn the_exact_start_counts_where_it_is_known() {
-        let mut job = Job {
-            spec: Some(JobSpec { active_deadline_seconds: Some(1), ..JobSpec::default() }),
-            ..Job::default()
-        };
+        let mut job =
+            Job { spec: Some(JobSpec { active_deadline_seconds: Some(1), ..JobSpec::default() }), ..Job::default() };
         assert_eq!(deadline(&job), None);
         let start: Timestamp = "2026-01-01T00:00:00.75Z".parse().unwrap();
         job.status = Some(JobStatus { start_time: Some(meta::time(start)), ..JobStatus::default() });

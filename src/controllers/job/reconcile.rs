@@ -214,6 +214,10 @@ impl<'a> Sync<'a> {
         if let Some(deadline) = self.deadline() {
             plan.look_again(deadline);
         }
+        if self.uncounted > 0 {
+            // What has succeeded is not known yet: a pod created now might be one too many.
+            return;
+        }
         let wanted = wanted_active(spec, self.counts());
         let missing = wanted - self.active;
         if missing < 0 {
@@ -253,9 +257,7 @@ impl<'a> Sync<'a> {
         let deleted = match deletion::delete(&object, &deletion::Options::default(), self.now) {
             Deletion::Mark(marked) => Effect::Update(marked),
             Deletion::Unchanged => Effect::Update(object.clone()),
-            Deletion::Remove => {
-                Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() }
-            }
+            Deletion::Remove => Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() },
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let job = Object::Job(self.job.clone());
@@ -265,9 +267,12 @@ impl<'a> Sync<'a> {
     }
 
     fn write(mut self, plan: &mut Plan) {
-        let finished = self.status.conditions.iter().flatten().any(|c| {
-            c.type_ == well_known::COND_COMPLETE || c.type_ == well_known::COND_FAILED
-        });
+        let finished = self
+            .status
+            .conditions
+            .iter()
+            .flatten()
+            .any(|c| c.type_ == well_known::COND_COMPLETE || c.type_ == well_known::COND_FAILED);
         let terminating = i32::try_from(self.pods.terminating.len()).unwrap_or(i32::MAX);
         self.status.active = status::unless_zero(self.active);
         self.status.ready = Some(if finished { 0 } else { self.pods.ready.min(self.active) });

@@ -52,9 +52,7 @@ fn is_true(status: &JobStatus, type_: &str) -> bool {
 
 /// Complete or Failed: the Job is never touched again.
 pub fn is_finished(job: &Job) -> bool {
-    job.status
-        .as_ref()
-        .is_some_and(|s| is_true(s, well_known::COND_COMPLETE) || is_true(s, well_known::COND_FAILED))
+    job.status.as_ref().is_some_and(|s| is_true(s, well_known::COND_COMPLETE) || is_true(s, well_known::COND_FAILED))
 }
 
 /// The cause that was already decided on, by the interim condition that records it.

@@ -83,6 +83,22 @@ fn a_guest_cannot_use_up_the_hosts_files() {
 }
 
 #[test]
+fn one_call_moves_as_much_as_the_sandbox_allows_and_no_more() {
+    let config = SandboxConfig { max_hostcall_bytes: 3 << 20, ..SandboxConfig::small() };
+    let sandbox = Sandbox::new(config, Clock::real()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    // Writes as many MiB as it has arguments, in one call; ENOMEM is 48.
+    let program = load_into(&sandbox, include_str!("../../../tests/guests/write-large.wat"));
+    for (mebibytes, expected) in [(2, 0), (4, 48)] {
+        let mount = Mount { host: directory.path().to_owned(), guest: "/".to_owned(), writable: true };
+        let given = Run { argv: vec![String::new(); mebibytes], mounts: vec![mount], ..plain_run() };
+        let ending = block_on(sandbox.run(&program, given));
+        assert_eq!(ending.outcome, Outcome::Exited { code: expected }, "{mebibytes} MiB");
+    }
+    assert_eq!(std::fs::metadata(directory.path().join("out")).unwrap().len(), 2 * MIB);
+}
+
+#[test]
 fn a_guest_ends_when_it_has_burned_its_own_fuel_and_the_same_work_burns_the_same() {
     let fueled = |fuel| {
         let mut run = plain_run();

@@ -28,7 +28,8 @@ impl World {
         job.metadata.namespace = Some("default".to_owned());
         job.metadata.uid = Some("job".to_owned());
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let mut world = World { job, pods: BTreeMap::new(), view: View::default(), now, ids: Ids::seeded(1), notes: vec![] };
+        let mut world =
+            World { job, pods: BTreeMap::new(), view: View::default(), now, ids: Ids::seeded(1), notes: vec![] };
         world.tell_job();
         world
     }
@@ -119,8 +120,8 @@ impl World {
     }
 
     fn interrupt(&mut self, name: &str) {
-        self.finish(name, false);
         let mut pod = self.pods[name].clone();
+        pod.status = finished_pod(self.now, false).status;
         pod.status.as_mut().unwrap().conditions = Some(vec![PodCondition {
             type_: well_known::COND_DISRUPTION_TARGET.to_owned(),
             status: "True".to_owned(),
@@ -141,8 +142,6 @@ impl World {
     }
 
     fn conditions(&self) -> Vec<(&str, &str)> {
-        let pair = |c: &'static str| c;
-        let _ = pair;
         self.status()
             .conditions
             .iter()
@@ -242,7 +241,7 @@ fn on_failure_restarts_count_against_the_limit() {
         pod.status.as_mut().unwrap().container_statuses = Some(vec![container]);
         w.set_pod(pod);
         w.settle();
-        assert_eq!(w.conditions().first().is_some(), fails, "limit {limit}, restarts {restarts}");
+        assert_eq!(!w.conditions().is_empty(), fails, "limit {limit}, restarts {restarts}");
         let stopped = meta::annotation(&w.pods[&name].metadata, well_known::ANNOTATION_STOP);
         assert_eq!(stopped, fails.then_some("BackoffLimitExceeded"), "its node is told to stop it");
     }
