@@ -80,7 +80,8 @@ pub fn start_logging(default_level: &str, json: bool) {
     // wasmtime_wasi opens a span per host call at level info, which costs more than the call.
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(format!("{default_level},wasmtime_wasi=warn,sled=warn")));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second call finds logging started, which is as good.
     let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }

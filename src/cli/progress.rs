@@ -63,7 +63,8 @@ impl Progress {
             ended: false,
         });
         let end = end(job);
-        if shown.ended || (shown.numbers == numbers && end.is_none()) {
+        let worth_a_line = shown.bar.is_some() || worth_a_line(shown.numbers, numbers, wanted);
+        if shown.ended || (end.is_none() && !worth_a_line) {
             return;
         }
         shown.numbers = numbers;
@@ -97,6 +98,12 @@ impl Default for Progress {
     fn default() -> Progress {
         Progress::new()
     }
+}
+
+/// Without a terminal each failure is a line, and each success of a small Job; of a large one each hundredth part.
+fn worth_a_line(shown: (i32, i32), now: (i32, i32), wanted: Option<i32>) -> bool {
+    let step = wanted.unwrap_or(0) / 100;
+    now.1 != shown.1 || now.0 > shown.0 && now.0 - shown.0 >= step
 }
 
 fn bar(key: &Key, wanted: Option<i32>) -> ProgressBar {

@@ -9,7 +9,7 @@ pub mod json;
 pub mod merge;
 mod order;
 mod pointer;
-mod schema;
+pub mod schema;
 pub mod strategic;
 
 /// Why a patch is refused.

@@ -6,10 +6,10 @@ use crate::api::Kind;
 
 /// The fields of one type that need a word.
 #[derive(Debug)]
-pub(super) struct Schema(&'static [(&'static str, Field)]);
+pub struct Schema(&'static [(&'static str, Field)]);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Field {
+pub enum Field {
     Object(&'static Schema),
     /// A list of objects that are merged where their `key` is the same.
     Keyed {
@@ -21,6 +21,11 @@ pub(super) enum Field {
 }
 
 impl Schema {
+    /// The fields that need a word, by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static str, Field)> {
+        self.0.iter().copied()
+    }
+
     pub(super) fn field(&self, name: &str) -> Option<Field> {
         self.0.iter().find(|(field, _)| *field == name).map(|(_, field)| *field)
     }
@@ -34,7 +39,7 @@ impl Schema {
     }
 }
 
-pub(super) fn of(kind: Kind) -> &'static Schema {
+pub fn of(kind: Kind) -> &'static Schema {
     match kind {
         Kind::Job => &JOB,
         Kind::Pod => &POD,
