@@ -139,7 +139,9 @@ fn relax(schema: &mut Map<String, Value>, kind: Kind) {
 /// the defaults in a list are no difference.
 fn merge_rules(schemas: &mut Map<String, Value>, name: &str, rules: &merge::Schema) {
     for (field, rule) in rules.fields() {
-        let Some(property) = schemas.get_mut(name).and_then(|s| s.get_mut("properties")?.get_mut(field)) else { continue };
+        let Some(property) = schemas.get_mut(name).and_then(|s| s.get_mut("properties")?.get_mut(field)) else {
+            continue;
+        };
         if let merge::Field::Keyed { key, .. } = rule {
             property["x-kubernetes-patch-merge-key"] = json!(key);
         }
