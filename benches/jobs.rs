@@ -4,6 +4,14 @@
 //! - the time per pod at 1,000, 10,000 and 100,000 completions: it must not grow with the Job;
 //! - the time from POST to the guest's first instruction on an idle server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that unwraps says by its line what failed; it lives in real time and reports to its terminal"
+)]
+
 #[path = "../tests/it/harness.rs"]
 #[allow(dead_code, reason = "the benchmark needs a part of the harness")]
 mod harness;

@@ -18,9 +18,10 @@ pub enum News {
     Gone(Arc<Pod>),
 }
 
-/// The pod is no longer what the report is about: deleted, or replaced by another of its name.
+/// Why a report was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReportError {
+    /// The pod is no longer what the report is about: deleted, replaced by another of its name, or over.
     #[error("the pod is gone")]
     Gone,
     #[error("the report could not be written: {0}")]

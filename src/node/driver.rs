@@ -182,9 +182,10 @@ impl<C: Cluster> Driver<C> {
     async fn run_once(&mut self, prepared: Prepared) -> (Ended, Option<Stop>, LogWriter) {
         let since = self.node.clock.now();
         self.container.state = State::Running { since };
+        // Opened before the pod is seen to run: whoever follows it from then on finds its log.
+        let log = Arc::new(self.node.logs.open(self.log_id()));
         self.publish(None, Tx::new()).await;
         self.note_started();
-        let log = Arc::new(self.node.logs.open(self.log_id()));
         let cancel = Cancel::new();
         let run = Run {
             argv: prepared.argv,

@@ -116,6 +116,10 @@ impl Cluster for Local {
         loop {
             let current = self.store.get(Kind::Pod, &key).filter(|o| Some(o.uid()) == meta.uid.as_deref());
             let Some(Object::Pod(current)) = current else { return Err(ReportError::Gone) };
+            if facts::is_finished(&current) {
+                // A terminal phase is published once and never changes.
+                return Err(ReportError::Gone);
+            }
             let mut next = Pod::clone(&current);
             change(&mut next);
             let mut tx = Tx::new().update(next);

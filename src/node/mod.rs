@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::pod::facts;
@@ -89,19 +89,12 @@ impl<C: Cluster> Node<C> {
             tracing::error!(%error, "the node could not be registered");
         }
         let mut feed = self.shared.cluster.pods(&config.name);
-        let (done, mut finished) = mpsc::unbounded_channel::<String>();
         let mut driven: HashMap<String, Driven> = HashMap::new();
-        let mut ended = Vec::new();
         loop {
             tokio::select! {
                 news = feed.next() => {
-                    let gone = self.take(news, &mut driven, &done);
+                    let gone = self.take(news, &mut driven);
                     self.shared.logs.delete_all(&gone);
-                }
-                _ = finished.recv_many(&mut ended, 1024) => {
-                    for uid in ended.drain(..) {
-                        driven.remove(&uid);
-                    }
                 }
                 () = stop.cancelled() => return,
             }
@@ -126,12 +119,7 @@ impl<C: Cluster> Node<C> {
     }
 
     /// Hands news to the drivers. Answers the uids of the pods that are gone.
-    fn take(
-        &self,
-        news: Vec<News>,
-        driven: &mut HashMap<String, Driven>,
-        done: &mpsc::UnboundedSender<String>,
-    ) -> Vec<String> {
+    fn take(&self, news: Vec<News>, driven: &mut HashMap<String, Driven>) -> Vec<String> {
         let mut gone = Vec::new();
         for item in news {
             match item {
@@ -140,11 +128,11 @@ impl<C: Cluster> Node<C> {
                         pods.iter().filter_map(|p| p.metadata.uid.as_deref()).collect();
                     driven.retain(|uid, _| there.contains(uid.as_str()));
                     for pod in &pods {
-                        self.set(pod, driven, done);
+                        self.set(pod, driven);
                     }
                     self.forget_logs_of_others(pods);
                 }
-                News::Set(pod) => self.set(&pod, driven, done),
+                News::Set(pod) => self.set(&pod, driven),
                 News::Gone(pod) => {
                     let uid = pod.metadata.uid.clone().unwrap_or_default();
                     // Its driver, if there is one, sees its inbox closed and stops.
@@ -156,8 +144,13 @@ impl<C: Cluster> Node<C> {
         gone
     }
 
-    fn set(&self, pod: &Arc<Pod>, driven: &mut HashMap<String, Driven>, done: &mpsc::UnboundedSender<String>) {
+    fn set(&self, pod: &Arc<Pod>, driven: &mut HashMap<String, Driven>) {
         let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if facts::is_finished(pod) {
+            // Forgotten only now: news of its earlier life are behind us, and cannot be taken for a pod without driver.
+            driven.remove(uid);
+            return;
+        }
         if let Some(driver) = driven.get(uid) {
             driver.inbox.send_if_modified(|known| {
                 let matters = concerns_driver(known, pod);
@@ -168,18 +161,9 @@ impl<C: Cluster> Node<C> {
             });
             return;
         }
-        if facts::is_finished(pod) {
-            return;
-        }
         let (inbox, news) = watch::channel(pod.clone());
-        let uid = uid.to_owned();
-        driven.insert(uid.clone(), Driven { inbox });
-        let (shared, pod, done) = (self.shared.clone(), pod.clone(), done.clone());
-        self.guests.spawn(async move {
-            driver::drive(shared, pod, news).await;
-            // The node has stopped if nobody listens.
-            let _ = done.send(uid);
-        });
+        driven.insert(uid.to_owned(), Driven { inbox });
+        self.guests.spawn(driver::drive(self.shared.clone(), pod.clone(), news));
     }
 
     fn forget_logs_of_others(&self, pods: Vec<Arc<Pod>>) {

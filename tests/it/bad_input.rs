@@ -18,7 +18,7 @@ fn each_bad_body_has_its_code_and_says_what_is_wrong() {
         (yaml, "spec: [unclosed".to_owned(), 400, "YAML"),
         (json, "{\"spec\":".to_owned(), 400, "JSON"),
         (json, "[]".to_owned(), 400, "object"),
-        (json, huge, 413, "large"),
+        (json, huge, 413, "may have at most"),
         (json, deep, 400, ""),
         (yaml, good.replace("spec:\n\n", "spec:\n  completions: many\n"), 400, "completions"),
         (yaml, good.replace("spec:\n\n", "spec:\n  completions: -1\n"), 422, "must be greater than or equal to 0"),

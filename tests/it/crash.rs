@@ -17,7 +17,6 @@ fn three_kills_of_a_large_job_end_in_exactly_its_completions() {
         });
         server = Server::start_in(server.kill());
         let after = server.job("large")["status"]["succeeded"].as_i64().unwrap_or(0);
-        println!("killed at {seen}, {after} after the restart");
         assert!(after >= seen, "a client has seen {seen}, the server remembers {after}");
     }
     let (job, end) = server.wait_for_end("large");
@@ -36,7 +35,6 @@ fn three_kills_of_a_large_job_end_in_exactly_its_completions() {
             );
         }
     }
-    println!("pods at the end: {phases:?}");
     assert_eq!(phases.get("Succeeded"), Some(&COMPLETIONS), "each success is one pod");
 }
 
