@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,11 +24,13 @@ use crate::control::runner::Runner;
 use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
 use crate::controllers::job::JobController;
+pub use crate::http::Access;
+use crate::http::{self, Api};
 use crate::ids::Ids;
 use crate::logs::Logs;
 use crate::modules::Modules;
 use crate::node::local::Local;
-use crate::node::{Node, NodeConfig};
+use crate::node::{Node, NodeConfig, describe};
 use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
 use crate::scheduler::Scheduler;
 use crate::store::{self, Store, Tx};
@@ -115,6 +118,18 @@ impl App {
         }
     }
 
+    /// Serves the Kubernetes API and the uploading of modules until `stop` is cancelled.
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        access: Access,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let api = Api::new(self.store.clone(), self.logs.clone(), self.clock.clone(), self.ids.clone());
+        let routes = http::router(api).merge(http::modules::routes(self.modules.clone(), self.clock.clone()));
+        http::serve(listener, http::guarded(routes, access), stop)
+    }
+
     /// Ends when any part has ended by itself, which is a defect.
     pub async fn failed(&mut self) {
         let _ = self.tasks.join_next().await;
@@ -146,6 +161,11 @@ impl App {
     pub fn create(&self, object: Object) -> Result<Object, ApiError> {
         create(&self.store, object, self.clock.now(), &self.ids)
     }
+}
+
+/// The name of the node if none is given: the machine's.
+pub fn default_node_name() -> String {
+    describe::host_name().unwrap_or_else(|| "kiln".to_owned())
 }
 
 fn create(store: &Store, object: Object, now: Timestamp, ids: &Ids) -> Result<Object, ApiError> {

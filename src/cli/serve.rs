@@ -9,10 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, exit};
-use crate::app::App;
+use crate::app::{self, Access, App};
 use crate::config::{self, Config};
-use crate::http::{self, Access};
-use crate::node::describe;
 
 #[derive(Args, Debug)]
 pub struct ServeArgs {
@@ -57,7 +55,7 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
     }
     let node_name = match args.node_name {
         Some(name) => check_name(name)?,
-        None => describe::host_name().unwrap_or_else(|| "kiln".to_owned()),
+        None => app::default_node_name(),
     };
     let config = Config { node_name, max_pods: args.max_pods, ..Config::new(args.data_dir) };
     let runtime = super::runtime()?;
@@ -76,9 +74,7 @@ async fn serve(listen: SocketAddr, config: Config, access: Access) -> Result<u8,
     let bound = listener.local_addr().map_err(Failure::failed)?;
     let mut app = App::start(&config).await.map_err(Failure::failed)?;
     let stop = CancellationToken::new();
-    let api = http::Api::new(app.store.clone(), app.logs.clone(), app.clock.clone(), app.ids.clone());
-    let routes = http::router(api).merge(http::modules::routes(app.modules.clone(), app.clock.clone()));
-    let server = tokio::spawn(http::serve(listener, http::guarded(routes, access), stop.clone()));
+    let server = tokio::spawn(app.serve(listener, access, stop.clone()));
     tracing::info!(address = %bound, data_dir = %config.data_dir.display(), node = %config.node_name, "kiln serves the Kubernetes API");
     let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
     let code = tokio::select! {
