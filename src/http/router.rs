@@ -8,7 +8,6 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, json_response};
-use super::request::MAX_BODY;
 use super::{Api, delete, discovery, health, list, openapi, pod_log, resource};
 use crate::api::Kind;
 
