@@ -14,7 +14,6 @@ use super::request::{self, Params, Payload, Target};
 use super::resource::{TRIES, Written, answer, settled};
 use crate::api::deletion::{self, Deletion, Propagation};
 use crate::api::{ApiError, FieldError, Key, Kind, Object, Path};
-use crate::logs::Logs;
 use crate::store::{CommitError, Precondition, Tx};
 
 /// Kubernetes' own words (`registry/batch/job/strategy.go`).
@@ -149,14 +148,10 @@ fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, 
     Err(ApiError::stale(kind, key).into())
 }
 
-/// Removes exactly this version of the object, and with a pod its logs.
+/// Removes exactly this version of the object. The logs of a pod go with it by the hand of its node.
 fn remove(object: &Object) -> Tx {
     let precondition = Precondition { uid: Some(object.uid().to_owned()), revision: Some(object.revision()) };
-    let mut tx = Tx::new().delete(object.kind(), object.key(), precondition);
-    if object.kind() == Kind::Pod {
-        Logs::delete(object.uid(), &mut tx);
-    }
-    tx
+    Tx::new().delete(object.kind(), object.key(), precondition)
 }
 
 /// Only a namespace with nothing in it can go, and it goes at once. Events are not counted: they go with it.

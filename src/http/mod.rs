@@ -13,6 +13,7 @@ mod form;
 mod guard;
 mod health;
 mod list;
+pub mod modules;
 pub mod openapi;
 mod pod_log;
 mod request;

@@ -1,10 +1,13 @@
 //! What a request asks for: the object or collection of its path, its query parameters, its body.
 
+use std::time::Duration;
+
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
-use std::time::Duration;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 
 use super::Api;
 use super::error::Refusal;
@@ -137,16 +140,32 @@ impl FromRequest<Api> for Payload {
     async fn from_request(request: Request, api: &Api) -> Result<Payload, Refusal> {
         let media = media_type(request.headers());
         let bytes = tokio::select! {
-            bytes = Bytes::from_request(request, &()) => bytes.map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    Refusal::TooLarge(format!("the body of a request may have at most {MAX_BODY} bytes"))
-                }
-                _ => Refusal::bad(rejection.body_text()),
-            })?,
+            bytes = whole(request.into_body()) => bytes?,
             () = api.clock.sleep(BODY_TIME) => return Err(Refusal::TooSlow),
         };
         Ok(Payload { bytes, media })
     }
+}
+
+/// What is read of a body that is too large, so that its sender gets to the answer instead of a broken connection.
+const DRAINED: usize = 16 << 20;
+
+async fn whole(body: Body) -> Result<Bytes, Refusal> {
+    let mut pieces = body.into_data_stream();
+    let (mut bytes, mut read) = (BytesMut::new(), 0_usize);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|e| Refusal::bad(format!("the body of the request did not arrive whole: {e}")))?;
+        read = read.saturating_add(piece.len());
+        if read <= MAX_BODY {
+            bytes.extend_from_slice(&piece);
+        } else if read > MAX_BODY + DRAINED {
+            break;
+        }
+    }
+    if read > MAX_BODY {
+        return Err(Refusal::TooLarge(format!("the body of a request may have at most {MAX_BODY} bytes")));
+    }
+    Ok(bytes.freeze())
 }
 
 fn media_type(headers: &HeaderMap) -> String {

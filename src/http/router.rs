@@ -1,6 +1,6 @@
 //! Every route, on one page.
 
-use axum::extract::{DefaultBodyLimit, Path};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
@@ -8,7 +8,6 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, json_response};
-use super::request::MAX_BODY;
 use super::{Api, delete, discovery, health, list, openapi, pod_log, resource};
 use crate::api::Kind;
 
@@ -36,7 +35,6 @@ pub fn router(api: Api) -> Router {
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         // `/openapi/v2` too: kubectl reads it as protobuf only, and does without.
         .fallback(|| async { Refusal::NoSuchPath })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(api)
 }
 

@@ -100,9 +100,18 @@ impl Logs {
         read::spawn(self.clone(), id, query)
     }
 
-    /// Adds to `tx` that all logs of a pod go.
-    pub fn delete(pod_uid: &str, tx: &mut Tx) {
-        tx.delete_sides(pod_prefix(pod_uid));
+    /// Removes all logs of these pods.
+    pub fn delete_all(&self, pod_uids: &[String]) {
+        let mut tx = Tx::new();
+        for uid in pod_uids {
+            tx.delete_sides(pod_prefix(uid));
+        }
+        if !tx.is_empty()
+            && let Err(error) = self.0.store.commit(tx)
+        {
+            // They are found again at the next start.
+            tracing::warn!(%error, "logs of deleted pods stay for now");
+        }
     }
 
     /// The uids of all pods that have logs. Reads the disk: never call it on a runtime thread.

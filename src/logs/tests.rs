@@ -107,10 +107,8 @@ async fn deleting_a_pods_logs_leaves_other_pods_alone() {
         writer.write(Stream::Stdout, b"x\n");
         f.finish(writer);
     }
-    let mut tx = Tx::new();
-    Logs::delete("u", &mut tx);
-    let revision = f.store.commit(tx).unwrap().revision;
-    f.store.durable(revision).await.unwrap();
+    f.logs.delete_all(&["u".to_owned()]);
+    f.store.durable(f.store.revision()).await.unwrap();
     assert_eq!(f.logs.pods().unwrap(), ["u2"]);
     assert_eq!(f.read(Query::default()).await, b"");
 }

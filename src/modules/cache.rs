@@ -263,17 +263,8 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
-
     use super::*;
-    use crate::clock::Clock;
-    use crate::sandbox::SandboxConfig;
-
-    /// `(module (func (export "_start")))`.
-    const PROGRAM: &[u8] =
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
-
-    static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::small(), Clock::real()).unwrap());
+    use crate::modules::testing::{PROGRAM, SANDBOX};
 
     struct Cache {
         directory: tempfile::TempDir,

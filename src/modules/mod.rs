@@ -1,7 +1,8 @@
 //! The modules that kiln holds: their bytes by digest, and the programs made of them.
 //!
 //! A module is a file named by the SHA-256 of its bytes ([`blobs`]); machine code made of it is another, and can always
-//! be made again ([`cache`]). Names and tags ([`mod@reference`]) are resolved to digests elsewhere.
+//! be made again ([`cache`]). Names and tags ([`mod@reference`]) are resolved to digests by the [`index`]; a module gets in by
+//! an [`import`].
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
 //! compilation on a runtime that serves.
@@ -9,7 +10,11 @@
 pub mod blobs;
 pub mod cache;
 pub mod digest;
+pub mod import;
+pub mod index;
 pub mod reference;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,27 +22,41 @@ use std::sync::Arc;
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use cache::{ProgramError, Programs};
 pub use digest::Digest;
+pub use import::{ImportError, Imported};
+pub use index::{Index, Listed, Named, OpenError};
 pub use reference::{Reference, ReferenceError};
 
 use crate::sandbox::{Program, Sandbox};
+use crate::store::Store;
+
+/// Bytes of a module, at most. The largest program tried has 69 MB; compiling takes ten times the size in memory.
+pub const MAX_MODULE: u64 = 256 << 20;
 
 /// The modules under one directory. Cheap to clone.
 #[derive(Clone)]
 pub struct Modules {
     blobs: Blobs,
     programs: Programs,
+    index: Index,
+    /// Held from the moment a blob appears until it is named or gone again.
+    importing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Modules {
-    /// Opens the modules in `directory`, which is made if it is not there. Blocks on the disk, briefly.
-    pub fn open(directory: &Path, sandbox: Sandbox) -> Result<Modules, BlobError> {
+    /// Opens the modules in `directory`, which is made if it is not there, and their names in `store`. Blocks on the disk, briefly.
+    pub fn open(directory: &Path, sandbox: Sandbox, store: Store) -> Result<Modules, OpenError> {
         let blobs = Blobs::open(directory)?;
         let programs = Programs::open(directory, blobs.clone(), sandbox)?;
-        Ok(Modules { blobs, programs })
+        let index = Index::open(store, blobs.clone())?;
+        Ok(Modules { blobs, programs, index, importing: Arc::default() })
     }
 
     pub fn blobs(&self) -> &Blobs {
         &self.blobs
+    }
+
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The module as a program that can start: from memory, else from the cache on disk, else compiled, which takes

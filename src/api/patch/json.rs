@@ -1,5 +1,5 @@
 //! JSON patch (RFC 6902), with the limits and the two liberties of the API server's library (evanphx/json-patch v4):
-//! `test` for null holds for a missing field, and `replace` needs the field to be there.
+//! `test` for null holds for a missing field, and `replace` sets a field of an object that was not there.
 //!
 //! What one patch may cost is bounded: operations, what `copy` adds, the nesting of the result, and the elements of
 //! lists that are moved to make room.
@@ -103,14 +103,7 @@ impl<'p> Operation<'p> {
         match self.verb {
             Verb::Add => self.add(target, self.value.clone(), budget),
             Verb::Remove => self.remove(target, &self.path, budget).map(drop),
-            Verb::Replace => {
-                self.check_depth(self.value, budget)?;
-                match pointer::get_mut(target, &self.path.0) {
-                    Some(place) => *place = self.value.clone(),
-                    None => return Err(self.fails("there is no such field")),
-                }
-                Ok(())
-            }
+            Verb::Replace => self.replace(target, budget),
             Verb::Move if self.from == self.path => {
                 pointer::get(target, &self.from.0).map(drop).ok_or_else(|| self.fails("\"from\" does not exist"))
             }
@@ -161,6 +154,20 @@ impl<'p> Operation<'p> {
             }
             Some(_) => Err(self.fails("the parent is neither an object nor a list")),
             None => Err(self.fails("the parent does not exist")),
+        }
+    }
+
+    fn replace(&self, target: &mut Value, budget: &mut Budget) -> Result<(), PatchError> {
+        match self.path.split_last().map(|(parents, _)| pointer::get(target, parents)) {
+            // Here the API server sets a field whether it was there or not.
+            None | Some(Some(Value::Object(_))) => self.add(target, self.value.clone(), budget),
+            Some(_) => {
+                self.check_depth(self.value, budget)?;
+                let place =
+                    pointer::get_mut(target, &self.path.0).ok_or_else(|| self.fails("there is no such field"))?;
+                *place = self.value.clone();
+                Ok(())
+            }
         }
     }
 
@@ -320,7 +327,12 @@ mod tests {
                 json!({"/": 9, "~1": 10}),
             ),
             (json!({"a": [1]}), json!([{"op": "copy", "from": "/a", "path": "/b"}]), json!({"a": [1], "b": [1]})),
-            (json!({"a": 1}), json!([{"op": "replace", "path": "", "value": {"b": 2}}]), json!({"b": 2})),
+            (
+                json!({"a": 1}),
+                json!([{"op": "replace", "path": "", "value": {"b": [2]}}, {"op": "replace", "path": "/c", "value": 3},
+                    {"op": "replace", "path": "/b/0", "value": 4}]),
+                json!({"b": [4], "c": 3}),
+            ),
             (
                 json!({"a": 1}),
                 json!([{"op": "test", "path": "/nope", "value": null}, {"op": "move", "from": "/a", "path": "/a"}]),
@@ -338,8 +350,12 @@ mod tests {
         let cases = [
             (json!({"op": "remove", "path": "/nope"}), "remove /nope does not apply: there is no such field"),
             (
-                json!({"op": "replace", "path": "/nope", "value": 1}),
-                "replace /nope does not apply: there is no such field",
+                json!({"op": "replace", "path": "/nope/x", "value": 1}),
+                "replace /nope/x does not apply: there is no such field",
+            ),
+            (
+                json!({"op": "replace", "path": "/a/2", "value": 1}),
+                "replace /a/2 does not apply: there is no such field",
             ),
             (json!({"op": "add", "path": "/n/o", "value": 1}), "add /n/o does not apply: the parent does not exist"),
             (

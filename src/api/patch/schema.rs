@@ -21,16 +21,17 @@ pub enum Field {
 }
 
 impl Schema {
+    /// The fields that need a word, by name.
     pub fn fields(&self) -> impl Iterator<Item = (&'static str, Field)> {
         self.0.iter().copied()
     }
 
-    pub fn field(&self, name: &str) -> Option<Field> {
+    pub(super) fn field(&self, name: &str) -> Option<Field> {
         self.0.iter().find(|(field, _)| *field == name).map(|(_, field)| *field)
     }
 
     /// The schema of a field that is an object.
-    pub fn object(&self, name: &str) -> &'static Schema {
+    pub(super) fn object(&self, name: &str) -> &'static Schema {
         match self.field(name) {
             Some(Field::Object(schema)) => schema,
             _ => &PLAIN,

@@ -5,7 +5,6 @@
 //! k8s-openapi's types, brought to the shape in which the API server publishes them (`schemas.rs`); paths follow from
 //! the kind table (`paths.rs`). Built once, when first asked for, and kept as bytes.
 
-mod merge_keys;
 mod paths;
 mod schemas;
 

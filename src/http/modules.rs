@@ -1,0 +1,287 @@
+//! Modules over HTTP: `curl -T pi.wasm http://127.0.0.1:8080/modules/pi:1.0`, then `GET /modules` to see what is there.
+//!
+//! An upload goes to the disk as it comes, through a short queue: a slow disk slows the client down, and memory does
+//! not grow. A connection that breaks leaves nothing behind.
+
+use std::io::{self, Read};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use bytes::{Buf, Bytes};
+use futures::StreamExt;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::modules::{BlobError, ImportError, MAX_MODULE, Modules, Named, ProgramError, Reference};
+use crate::sandbox::ProgramKind;
+use crate::store::CommitError;
+
+/// Pieces of an upload, of some kilobytes each, that may wait for the disk.
+const QUEUE: usize = 16;
+
+#[derive(Clone)]
+struct Served {
+    modules: Modules,
+    clock: Clock,
+}
+
+/// `GET /modules`, and `GET` and `PUT` of `/modules/NAME[:TAG]`, of which the name may have slashes.
+pub fn routes(modules: Modules, clock: Clock) -> Router {
+    Router::new()
+        .route("/modules", get(list))
+        .route("/modules/{*name}", get(show).put(upload))
+        .with_state(Served { modules, clock })
+}
+
+async fn list(State(served): State<Served>) -> Response {
+    let rows = served.modules.index().list();
+    let rows: Vec<_> = rows.iter().map(|row| info(&row.name, &row.tag, &row.module)).collect();
+    Json(rows).into_response()
+}
+
+async fn show(State(served): State<Served>, Path(name): Path<String>) -> Response {
+    let reference = match parse(&name) {
+        Ok(reference) => reference,
+        Err(refusal) => return *refusal,
+    };
+    let index = served.modules.index();
+    match (index.resolve(&reference), index.get(&reference), &reference.tag) {
+        (Some(digest), Some(module), Some(tag)) if module.digest == digest => {
+            Json(info(&reference.name, tag, &module)).into_response()
+        }
+        (Some(digest), ..) => Json(json!({ "name": reference.name, "digest": digest.to_string() })).into_response(),
+        (None, ..) => status(StatusCode::NOT_FOUND, "NotFound", &format!("there is no module {reference}")),
+    }
+}
+
+/// 201 if the name means something new from now on, 200 if it meant these very bytes before.
+async fn upload(State(served): State<Served>, Path(name): Path<String>, headers: HeaderMap, body: Body) -> Response {
+    let reference = match parse(&name) {
+        Ok(reference) => reference,
+        Err(refusal) => return *refusal,
+    };
+    // Before the first byte is read: a client that waits for `100 Continue` need not send any.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_MODULE) {
+        return refuse(ImportError::Blob(BlobError::TooLarge { limit: MAX_MODULE }));
+    }
+    let (queue, received) = mpsc::channel(QUEUE);
+    let import =
+        served.modules.import(&reference, Received { queue: received, piece: Bytes::new() }, served.clock.now());
+    let (imported, ()) = tokio::join!(import, receive(body, queue));
+    match imported {
+        Ok(imported) => {
+            let kind = match imported.facts.kind {
+                ProgramKind::Core => "core",
+                ProgramKind::Component => "component",
+            };
+            let digest = imported.digest.to_string();
+            let Reference { name, tag, .. } = reference;
+            let answer = json!({ "name": name, "tag": tag, "digest": digest, "size": imported.size, "kind": kind });
+            let code = if imported.is_new { StatusCode::CREATED } else { StatusCode::OK };
+            (code, Json(answer)).into_response()
+        }
+        Err(error) => refuse(error),
+    }
+}
+
+/// What is told of a name.
+fn info(name: &str, tag: &str, module: &Named) -> serde_json::Value {
+    let Named { digest, size, pushed } = module;
+    json!({ "name": name, "tag": tag, "digest": digest.to_string(), "size": size, "pushed": pushed.to_string() })
+}
+
+fn parse(name: &str) -> Result<Reference, Box<Response>> {
+    name.parse().map_err(|error: crate::modules::ReferenceError| {
+        Box::new(status(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string()))
+    })
+}
+
+/// A piece of an upload; `None` is its end, without which it is cut off.
+type Piece = io::Result<Option<Bytes>>;
+
+/// Hands the body on until it ends or nobody wants the rest.
+async fn receive(body: Body, queue: mpsc::Sender<Piece>) {
+    let mut pieces = body.into_data_stream();
+    loop {
+        let piece = tokio::select! {
+            piece = pieces.next() => piece.transpose().map_err(io::Error::other),
+            () = queue.closed() => return,
+        };
+        let is_last = !matches!(piece, Ok(Some(_)));
+        if queue.send(piece).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The other end: read on a thread that may block. If the sender is gone without an end, the connection is.
+struct Received {
+    queue: mpsc::Receiver<Piece>,
+    piece: Bytes,
+}
+
+impl Read for Received {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.queue.blocking_recv() {
+                Some(Ok(Some(piece))) => self.piece = piece,
+                Some(Ok(None)) => return Ok(0),
+                Some(Err(error)) => return Err(error),
+                None => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        }
+        let n = into.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut into[..n]);
+        Ok(n)
+    }
+}
+
+fn refuse(error: ImportError) -> Response {
+    let (code, reason) = match &error {
+        ImportError::Source(_) | ImportError::Blob(BlobError::Mismatch { .. }) => {
+            (StatusCode::BAD_REQUEST, "BadRequest")
+        }
+        ImportError::Blob(BlobError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+        ImportError::Blob(BlobError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
+        ImportError::Program(ProgramError::Refused(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+        ImportError::Commit(CommitError::ReadOnly(_)) | ImportError::Disk(_) | ImportError::GivenUp => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+        }
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+    };
+    if code.is_server_error() {
+        tracing::error!(%error, "a module could not be taken in");
+    }
+    status(code, reason, &error.to_string())
+}
+
+/// An error as Kubernetes words it.
+fn status(code: StatusCode, reason: &str, message: &str) -> Response {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code.as_u16(),
+    });
+    (code, Json(status)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+    use futures::stream;
+    use serde_json::Value;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::modules::testing::{LIBRARY, Opened, PROGRAM, another_program};
+
+    struct Server {
+        opened: Opened,
+        routes: Router,
+    }
+
+    impl Server {
+        fn new() -> Server {
+            let opened = Opened::new();
+            let routes = routes(opened.modules.clone(), Clock::manual(jiff::Timestamp::UNIX_EPOCH));
+            Server { opened, routes }
+        }
+
+        async fn send(&self, request: Request<Body>) -> (u16, Value) {
+            let answer = self.routes.clone().oneshot(request).await.unwrap();
+            let code = answer.status().as_u16();
+            let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            (code, serde_json::from_slice(&body).unwrap())
+        }
+
+        async fn put(&self, name: &str, body: impl Into<Body>) -> (u16, Value) {
+            self.send(Request::put(format!("/modules/{name}")).body(body.into()).unwrap()).await
+        }
+
+        async fn get(&self, path: &str) -> (u16, Value) {
+            self.send(Request::get(path).body(Body::empty()).unwrap()).await
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_is_there_and_listed() {
+        let server = Server::new();
+        assert_eq!(server.get("/modules").await, (200, json!([])));
+        let digest = crate::modules::Digest::of(PROGRAM).to_string();
+        let size = PROGRAM.len();
+        let name = "docker.io/library/pi";
+        let put = json!({ "name": name, "tag": "1.29", "digest": digest, "size": size, "kind": "core" });
+        assert_eq!(server.put("docker.io/library/pi:1.29", PROGRAM).await, (201, put.clone()));
+        assert_eq!(server.put("docker.io/library/pi:1.29", PROGRAM).await, (200, put));
+        let info =
+            json!({ "name": name, "tag": "1.29", "digest": digest, "size": size, "pushed": "1970-01-01T00:00:00Z" });
+        assert_eq!(server.get("/modules/docker.io/library/pi:1.29").await, (200, info.clone()));
+        assert_eq!(server.get("/modules").await, (200, json!([info])));
+        let by_digest = json!({ "name": "x", "digest": digest });
+        assert_eq!(server.get(&format!("/modules/x@{digest}")).await, (200, by_digest));
+        // The tag moves.
+        assert_eq!(server.put("docker.io/library/pi:1.29", another_program(1)).await.0, 201);
+    }
+
+    #[tokio::test]
+    async fn refusals_say_why_and_leave_nothing() {
+        let server = Server::new();
+        let absent = format!("pi@sha256:{}", "0".repeat(64));
+        for (name, body, code, reason, part) in [
+            ("lib", LIBRARY, 422, "Invalid", "it exports no `_start`"),
+            ("text", &b"hello"[..], 422, "Invalid", "it looks like text"),
+            ("nothing", &b""[..], 422, "Invalid", "the file is empty"),
+            ("Pi", PROGRAM, 400, "BadRequest", "upper-case"),
+            ("pi:", PROGRAM, 400, "BadRequest", "not a valid tag"),
+            (&*absent, PROGRAM, 400, "BadRequest", "was announced"),
+        ] {
+            let (found, status) = server.put(name, body).await;
+            assert_eq!((found, &status["code"], &status["reason"]), (code, &json!(code), &json!(reason)), "{status}");
+            assert_eq!((&status["kind"], &status["status"]), (&json!("Status"), &json!("Failure")));
+            assert!(status["message"].as_str().unwrap().contains(part), "{status}");
+        }
+        let (code, status) = server.get("/modules/pi").await;
+        assert_eq!((code, &status["message"]), (404, &json!("there is no module pi:latest")));
+        assert_eq!(server.get("/modules").await, (200, json!([])));
+        assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_module_that_is_announced_too_large_is_refused_before_it_is_read() {
+        let server = Server::new();
+        let never = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        let request = Request::put("/modules/pi").header("content-length", MAX_MODULE + 1).body(never).unwrap();
+        let (code, status) = server.send(request).await;
+        assert_eq!((code, &status["reason"]), (413, &json!("RequestEntityTooLarge")));
+        // Announced or not, it is refused where it becomes too large, and the rest is not read.
+        let piece = Bytes::from(vec![0; 1 << 20]);
+        let endless = Body::from_stream(stream::repeat_with(move || io::Result::Ok(piece.clone())));
+        assert_eq!(server.put("pi", endless).await.0, 413);
+        assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_leaves_nothing() {
+        let server = Server::new();
+        let begin = || stream::iter([Ok(Bytes::from_static(&PROGRAM[..20]))]);
+        let broken = begin().chain(stream::iter([Err(io::Error::from(io::ErrorKind::ConnectionReset))]));
+        let (code, status) = server.put("pi", Body::from_stream(broken)).await;
+        assert_eq!((code, &status["reason"]), (400, &json!("BadRequest")), "{status}");
+        // A server drops the handler when it notices. All of the module has come by then, but not its end.
+        let whole = stream::iter([io::Result::Ok(Bytes::from_static(PROGRAM))]);
+        let stuck = Body::from_stream(whole.chain(stream::pending()));
+        let request = Request::put("/modules/pi").body(stuck).unwrap();
+        let upload = tokio::spawn(server.routes.clone().oneshot(request));
+        while server.opened.files() != (0, 1) {
+            tokio::task::yield_now().await;
+        }
+        upload.abort();
+        server.opened.settle(0).await;
+        assert_eq!(server.get("/modules").await, (200, json!([])));
+    }
+}

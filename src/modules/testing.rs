@@ -1,0 +1,56 @@
+//! What tests of modules share.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use super::Modules;
+use crate::clock::Clock;
+use crate::sandbox::{Sandbox, SandboxConfig};
+use crate::store::Store;
+
+/// `(module (func (export "_start")))`.
+pub const PROGRAM: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+
+/// `(module)`: valid, and not a program.
+pub const LIBRARY: &[u8] = b"\0asm\x01\0\0\0";
+
+/// [`PROGRAM`] with a section of its own name at the end: other bytes that do the same.
+pub fn another_program(n: u8) -> Vec<u8> {
+    [PROGRAM, &[0, 3, 1, b'n', n]].concat()
+}
+
+pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::small(), Clock::real()).unwrap());
+
+/// Modules in a directory that goes with them.
+pub struct Opened {
+    pub directory: tempfile::TempDir,
+    pub modules: Modules,
+}
+
+impl Opened {
+    pub fn new() -> Opened {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store"), 16).unwrap();
+        let modules = Modules::open(directory.path(), SANDBOX.clone(), store).unwrap();
+        Opened { directory, modules }
+    }
+
+    /// Blobs, and uploads that are not finished.
+    pub fn files(&self) -> (usize, usize) {
+        let count = |path: &Path| std::fs::read_dir(path).unwrap().count();
+        let blobs = self.directory.path().join("blobs");
+        (count(&blobs.join("sha256")), count(&blobs.join("unfinished")))
+    }
+
+    /// Waits until there are so many blobs and nothing is unfinished; an upload that nobody waits for ends by itself.
+    pub async fn settle(&self, blobs: usize) {
+        for _ in 0..1_000_000 {
+            if self.files() == (blobs, 0) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("blobs and unfinished uploads: {:?}", self.files());
+    }
+}

@@ -1,0 +1,221 @@
+//! The environment and the arguments of a container (kubernetes `pkg/kubelet/kubelet_pods.go`,
+//! `makeEnvironmentVariables`; `third_party/forked/golang/expansion`).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, EnvVar, ObjectFieldSelector, Pod};
+
+use super::cluster::Cluster;
+use crate::api::names;
+use crate::api::pod::subscript;
+
+/// Why a container cannot be configured yet; it is tried again when a ConfigMap or Secret changes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// The environment: what the container names, after `HOSTNAME` and `PWD`, in the order of Kubernetes.
+pub async fn environment<C: Cluster>(
+    cluster: &C,
+    pod: &Pod,
+    container: &Container,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut env = Env::default();
+    env.set("HOSTNAME", hostname(pod));
+    if let Some(dir) = &container.working_dir {
+        env.set("PWD", dir.clone());
+    }
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    for source in container.env_from.iter().flatten() {
+        let prefix = source.prefix.as_deref().unwrap_or_default();
+        let pairs = if let Some(from) = &source.config_map_ref {
+            config_map(cluster, namespace, &from.name, from.optional).await?
+        } else if let Some(from) = &source.secret_ref {
+            secret(cluster, namespace, &from.name, from.optional).await?
+        } else {
+            None
+        };
+        for (key, value) in pairs.unwrap_or_default() {
+            let name = format!("{prefix}{key}");
+            if names::env_var_name(&name).is_empty() {
+                env.set(&name, value);
+            }
+        }
+    }
+    for var in container.env.iter().flatten() {
+        if let Some(value) = value_of(cluster, pod, namespace, var, &env).await? {
+            env.set(&var.name, value);
+        }
+    }
+    Ok(env.pairs)
+}
+
+async fn value_of<C: Cluster>(
+    cluster: &C,
+    pod: &Pod,
+    namespace: &str,
+    var: &EnvVar,
+    env: &Env,
+) -> Result<Option<String>, ConfigError> {
+    let Some(from) = &var.value_from else {
+        return Ok(Some(expand(var.value.as_deref().unwrap_or_default(), &env.values)));
+    };
+    if let Some(field) = &from.field_ref {
+        return Ok(Some(field_value(pod, field)));
+    }
+    let (pairs, key, object) = if let Some(r) = &from.config_map_key_ref {
+        let pairs = config_map(cluster, namespace, &r.name, r.optional).await?;
+        (pairs, (&r.key, r.optional), format!("ConfigMap {namespace}/{}", r.name))
+    } else if let Some(r) = &from.secret_key_ref {
+        let pairs = secret(cluster, namespace, &r.name, r.optional).await?;
+        (pairs, (&r.key, r.optional), format!("Secret {namespace}/{}", r.name))
+    } else {
+        return Ok(None);
+    };
+    let (key, optional) = key;
+    match pairs.and_then(|mut pairs| pairs.remove(key)) {
+        Some(value) => Ok(Some(value)),
+        None if optional == Some(true) => Ok(None),
+        None => Err(ConfigError(format!("couldn't find key {key} in {object}"))),
+    }
+}
+
+async fn config_map<C: Cluster>(
+    cluster: &C,
+    namespace: &str,
+    name: &str,
+    optional: Option<bool>,
+) -> Result<Option<BTreeMap<String, String>>, ConfigError> {
+    match cluster.config_map(namespace, name).await {
+        Some(map) => Ok(Some(map.data.clone().unwrap_or_default())),
+        None if optional == Some(true) => Ok(None),
+        None => Err(ConfigError(format!("configmap \"{name}\" not found"))),
+    }
+}
+
+async fn secret<C: Cluster>(
+    cluster: &C,
+    namespace: &str,
+    name: &str,
+    optional: Option<bool>,
+) -> Result<Option<BTreeMap<String, String>>, ConfigError> {
+    match cluster.secret(namespace, name).await {
+        Some(secret) => {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            Ok(Some(secret.data.iter().flatten().map(|(k, v)| (k.clone(), text(&v.0))).collect()))
+        }
+        None if optional == Some(true) => Ok(None),
+        None => Err(ConfigError(format!("secret \"{name}\" not found"))),
+    }
+}
+
+/// A field of the pod, by the paths that validation lets through; one that the pod has not is empty.
+fn field_value(pod: &Pod, field: &ObjectFieldSelector) -> String {
+    let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
+    if let Some((map, key)) = subscript(&field.field_path) {
+        let map = match map {
+            "metadata.labels" => &meta.labels,
+            _ => &meta.annotations,
+        };
+        return map.as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default();
+    }
+    let value = match field.field_path.as_str() {
+        "metadata.name" => meta.name.clone(),
+        "metadata.namespace" => meta.namespace.clone(),
+        "metadata.uid" => meta.uid.clone(),
+        "spec.nodeName" => spec.and_then(|s| s.node_name.clone()),
+        "spec.serviceAccountName" => spec.and_then(|s| s.service_account_name.clone()),
+        "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => Some("127.0.0.1".to_owned()),
+        _ => None,
+    };
+    value.unwrap_or_default()
+}
+
+/// What the pod takes for its host's name.
+pub fn hostname(pod: &Pod) -> String {
+    let own = pod.spec.as_ref().and_then(|s| s.hostname.clone());
+    own.or_else(|| pod.metadata.name.clone()).unwrap_or_default()
+}
+
+/// `command` then `args`, expanded; without a command the program's own name comes first.
+pub fn arguments(container: &Container, program: &str, env: &[(String, String)]) -> Vec<String> {
+    let values: BTreeMap<String, String> = env.iter().cloned().collect();
+    let command = container.command.as_deref().unwrap_or_default();
+    let own_name = command.is_empty().then(|| program.to_owned());
+    let rest = command.iter().chain(container.args.iter().flatten()).map(|text| expand(text, &values));
+    own_name.into_iter().chain(rest).collect()
+}
+
+/// In the order of their first appearance; a later value replaces an earlier one.
+#[derive(Default)]
+struct Env {
+    pairs: Vec<(String, String)>,
+    values: BTreeMap<String, String>,
+}
+
+impl Env {
+    fn set(&mut self, name: &str, value: String) {
+        if self.values.insert(name.to_owned(), value.clone()).is_some() {
+            self.pairs.retain(|(known, _)| known != name);
+        }
+        self.pairs.push((name.to_owned(), value));
+    }
+}
+
+/// Replaces `$(NAME)` by its value; an unknown name stays as it is, `$$` is a `$` that begins nothing.
+fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let tail = &rest[at + 1..];
+        if let Some(after) = tail.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+        } else if let Some((name, after)) = tail.strip_prefix('(').and_then(|t| t.split_once(')')) {
+            match values.get(name) {
+                Some(value) => out.push_str(value),
+                None => out.push_str(&rest[at..at + name.len() + 3]),
+            }
+            rest = after;
+        } else {
+            out.push('$');
+            rest = tail;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_brackets_are_expanded_and_dollars_can_be_escaped() {
+        let values = [("A".to_owned(), "1".to_owned()), ("B".to_owned(), "$(A)".to_owned())].into();
+        let cases = [
+            ("x$(A)y", "x1y"),
+            ("$(B)", "$(A)"),
+            ("$(NONE)", "$(NONE)"),
+            ("$$(A)", "$(A)"),
+            ("$$$(A)", "$1"),
+            ("$A $", "$A $"),
+            ("$(A", "$(A"),
+            ("", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(expand(text, &values), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_replaces_the_programs_own_name() {
+        let strings = |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        let mut container = Container { args: strings(&["$(N)"]), ..Container::default() };
+        let env = [("N".to_owned(), "5".to_owned())];
+        assert_eq!(arguments(&container, "pi", &env), ["pi", "5"]);
+        container.command = strings(&["p", "-x"]);
+        assert_eq!(arguments(&container, "pi", &env), ["p", "-x", "5"]);
+    }
+}

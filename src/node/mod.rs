@@ -1,0 +1,196 @@
+//! The node: takes on the pods that are placed on it, drives each to its end, and says how it ended.
+//!
+//! [`cluster`] is all it asks of the world, [`local`] the one answer today; [`machine`] decides, [`driver`] acts,
+//! [`status`] is what is published, [`mod@env`] and [`volumes`] are what a container gets, [`describe`] what the
+//! machine is. Guests run on a runtime of their own, so that one that computes does not slow the API.
+//!
+//! Never: a pod that ends without a report; two terminal reports for one pod; a guest instantiated without a slot.
+
+pub mod cluster;
+pub mod describe;
+pub mod driver;
+pub mod env;
+pub mod local;
+pub mod machine;
+mod prepare;
+pub mod status;
+pub mod volumes;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::pod::facts;
+use crate::api::{meta, well_known};
+use crate::clock::Clock;
+use crate::logs::Logs;
+use crate::modules::Modules;
+use crate::sandbox::Sandbox;
+use cluster::{Cluster, News, PodFeed};
+
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub name: String,
+    /// Pods at once; also the number of guests that can be instantiated.
+    pub max_pods: u32,
+    /// Memory of a container that sets no limit, in bytes.
+    pub default_memory_bytes: u64,
+    /// Where pods' directories are made. Everything in it is removed at the start.
+    pub pods_dir: PathBuf,
+}
+
+/// What all drivers share.
+pub struct Shared<C> {
+    pub cluster: C,
+    pub modules: Modules,
+    pub sandbox: Sandbox,
+    pub logs: Logs,
+    pub clock: Clock,
+    pub config: NodeConfig,
+    pub slots: Arc<Semaphore>,
+}
+
+pub struct Node<C> {
+    shared: Arc<Shared<C>>,
+    /// The runtime of the guests.
+    guests: Handle,
+}
+
+/// The way to a pod's driver.
+struct Driven {
+    inbox: watch::Sender<Arc<Pod>>,
+}
+
+impl<C: Cluster> Node<C> {
+    pub fn new(
+        cluster: C,
+        modules: Modules,
+        sandbox: Sandbox,
+        logs: Logs,
+        clock: Clock,
+        config: NodeConfig,
+        guests: Handle,
+    ) -> Node<C> {
+        let slots = Arc::new(Semaphore::new(config.max_pods as usize));
+        Node { shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots }), guests }
+    }
+
+    /// Runs until told to stop. Pods that are then running are found interrupted at the next start.
+    pub async fn run(self, stop: CancellationToken) {
+        self.clean().await;
+        let config = &self.shared.config;
+        let node = describe::node(&config.name, &describe::Machine::read(), config.max_pods, self.shared.clock.now());
+        if let Err(error) = self.shared.cluster.register(node).await {
+            tracing::error!(%error, "the node could not be registered");
+        }
+        let mut feed = self.shared.cluster.pods(&config.name);
+        let mut driven: HashMap<String, Driven> = HashMap::new();
+        loop {
+            tokio::select! {
+                news = feed.next() => {
+                    let gone = self.take(news, &mut driven);
+                    self.shared.logs.delete_all(&gone);
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Removes what an earlier process left behind: directories of its pods, logs of pods that no longer exist.
+    async fn clean(&self) {
+        let dir = self.shared.config.pods_dir.clone();
+        let cleaned = tokio::task::spawn_blocking(move || {
+            match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            std::fs::create_dir_all(&dir)
+        });
+        match cleaned.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the directory for pods cannot be used"),
+            Err(error) => tracing::error!(%error, "the directory for pods could not be cleaned"),
+        }
+    }
+
+    /// Hands news to the drivers. Answers the uids of the pods that are gone.
+    fn take(&self, news: Vec<News>, driven: &mut HashMap<String, Driven>) -> Vec<String> {
+        let mut gone = Vec::new();
+        for item in news {
+            match item {
+                News::All(pods) => {
+                    let there: std::collections::HashSet<&str> =
+                        pods.iter().filter_map(|p| p.metadata.uid.as_deref()).collect();
+                    driven.retain(|uid, _| there.contains(uid.as_str()));
+                    for pod in &pods {
+                        self.set(pod, driven);
+                    }
+                    self.forget_logs_of_others(pods);
+                }
+                News::Set(pod) => self.set(&pod, driven),
+                News::Gone(pod) => {
+                    let uid = pod.metadata.uid.clone().unwrap_or_default();
+                    // Its driver, if there is one, sees its inbox closed and stops.
+                    driven.remove(&uid);
+                    gone.push(uid);
+                }
+            }
+        }
+        gone
+    }
+
+    fn set(&self, pod: &Arc<Pod>, driven: &mut HashMap<String, Driven>) {
+        let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+        if facts::is_finished(pod) {
+            // Forgotten only now: news of its earlier life are behind us, and cannot be taken for a pod without driver.
+            driven.remove(uid);
+            return;
+        }
+        if let Some(driver) = driven.get(uid) {
+            driver.inbox.send_if_modified(|known| {
+                let matters = concerns_driver(known, pod);
+                if matters {
+                    *known = pod.clone();
+                }
+                matters
+            });
+            return;
+        }
+        let (inbox, news) = watch::channel(pod.clone());
+        driven.insert(uid.to_owned(), Driven { inbox });
+        self.guests.spawn(driver::drive(self.shared.clone(), pod.clone(), news));
+    }
+
+    fn forget_logs_of_others(&self, pods: Vec<Arc<Pod>>) {
+        let logs = self.shared.logs.clone();
+        tokio::task::spawn_blocking(move || {
+            let there: std::collections::HashSet<_> = pods.iter().filter_map(|p| p.metadata.uid.clone()).collect();
+            match logs.pods() {
+                Ok(with_logs) => {
+                    let orphaned: Vec<String> = with_logs.into_iter().filter(|uid| !there.contains(uid)).collect();
+                    logs.delete_all(&orphaned);
+                }
+                Err(error) => tracing::warn!(%error, "logs of pods that are gone were not looked for"),
+            }
+        });
+    }
+}
+
+/// Whether a change is one that a driver acts on; its own reports are not.
+fn concerns_driver(known: &Pod, now: &Pod) -> bool {
+    let relevant = |pod: &Pod| {
+        let annotation = |name| meta::annotation(&pod.metadata, name).map(str::to_owned);
+        (
+            pod.metadata.deletion_timestamp.is_some(),
+            annotation(well_known::ANNOTATION_STOP),
+            annotation(well_known::ANNOTATION_DEADLINE),
+            pod.spec.as_ref().and_then(|s| s.active_deadline_seconds),
+        )
+    };
+    relevant(known) != relevant(now)
+}

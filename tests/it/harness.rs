@@ -1,0 +1,199 @@
+//! Starts the real binary, talks to it, and says what it last saw when something does not come true.
+
+use std::fmt::Debug;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub const KILN: &str = env!("CARGO_BIN_EXE_kiln");
+/// How long anything that should happen soon may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("guest-examples").join(name)
+}
+
+/// The module of an example.
+pub fn example_module(name: &str) -> Vec<u8> {
+    std::fs::read(example(name).join(format!("{name}.wasm"))).unwrap()
+}
+
+/// A module from its text under `tests/guests`.
+pub fn guest(name: &str) -> Vec<u8> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(format!("{name}.wat"));
+    wat::parse_file(file).unwrap()
+}
+
+/// A Job of one container named `c`; `spec` is YAML lines of the Job's spec, indented by two.
+pub fn job(name: &str, image: &str, command: &[&str], spec: &str) -> String {
+    let command = serde_json::to_string(command).unwrap();
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\nspec:\n{spec}\n  template:\n    spec:\n      \
+         restartPolicy: Never\n      containers:\n      - name: c\n        image: {image}\n        command: {command}\n"
+    )
+}
+
+/// Asks until the answer is there; panics with the last thing seen.
+pub fn wait_for<T, S: Debug>(what: &str, mut ask: impl FnMut() -> Result<T, S>) -> T {
+    let end = Instant::now() + SOON;
+    loop {
+        match ask() {
+            Ok(found) => return found,
+            Err(seen) if Instant::now() > end => panic!("{what}: not within {SOON:?}; last seen: {seen:#?}"),
+            Err(_) => std::thread::park_timeout(Duration::from_millis(20)),
+        }
+    }
+}
+
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub dir: tempfile::TempDir,
+}
+
+impl Server {
+    pub fn start() -> Server {
+        Server::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// Starts on the state in `dir`, on a free port.
+    pub fn start_in(dir: tempfile::TempDir) -> Server {
+        Server::start_with(dir, &[])
+    }
+
+    pub fn start_with(dir: tempfile::TempDir, more: &[&str]) -> Server {
+        let mut child = Command::new(KILN)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir.path().join("data"))
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (told, address) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if let Some(address) = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next()) {
+                    let _ = told.send(address.to_owned());
+                }
+                eprintln!("server: {line}");
+            }
+        });
+        let address = address.recv_timeout(SOON).expect("the server says where it listens");
+        Server { child, url: format!("http://{address}"), dir }
+    }
+
+    /// Ends it as a power cut would end a process: at once.
+    pub fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+
+    pub fn push(&self, name: &str, module: &[u8]) {
+        let (code, answer) = self.send("PUT", &format!("/modules/{name}"), "application/wasm", module);
+        assert!((200..300).contains(&code), "{code} {answer}");
+    }
+
+    pub fn push_example(&self, name: &str) {
+        self.push(name, &example_module(name));
+    }
+
+    /// One request; the answer's code and body (as a string if it is not JSON).
+    pub fn send(&self, method: &str, path: &str, content_type: &str, body: &[u8]) -> (u16, Value) {
+        self.send_with(method, path, &[("Content-Type", content_type)], body)
+    }
+
+    pub fn send_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(SOON)).build().into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = agent.run(request.body(body.to_vec()).unwrap()).unwrap();
+        let mut text = String::new();
+        answer.body_mut().as_reader().read_to_string(&mut text).unwrap();
+        (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let (code, answer) = self.send("GET", path, "application/json", b"");
+        assert_eq!(code, 200, "GET {path}: {answer}");
+        answer
+    }
+
+    pub fn create(&self, yaml: &str) {
+        let (code, answer) =
+            self.send("POST", "/apis/batch/v1/namespaces/default/jobs", "application/yaml", yaml.as_bytes());
+        assert_eq!(code, 201, "{answer}");
+    }
+
+    pub fn job(&self, name: &str) -> Value {
+        self.get(&format!("/apis/batch/v1/namespaces/default/jobs/{name}"))
+    }
+
+    /// The pods of a Job.
+    pub fn pods(&self, job: &str) -> Vec<Value> {
+        let list = self.get(&format!("/api/v1/namespaces/default/pods?labelSelector=job-name%3D{job}"));
+        list["items"].as_array().unwrap().clone()
+    }
+
+    pub fn log(&self, pod: &Value) -> String {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        match self.send("GET", &format!("/api/v1/namespaces/default/pods/{name}/log"), "text/plain", b"") {
+            (200, Value::String(text)) => text,
+            (200, other) => other.to_string(),
+            (code, answer) => panic!("log of {name}: {code} {answer}"),
+        }
+    }
+
+    /// Waits until the Job has ended; answers it and its last condition as (type, reason).
+    pub fn wait_for_end(&self, name: &str) -> (Value, (String, String)) {
+        wait_for(&format!("the end of job {name}"), || {
+            let job = self.job(name);
+            let last = job["status"]["conditions"].as_array().and_then(|c| c.last()).cloned().unwrap_or_default();
+            let text = |field: &str| last[field].as_str().unwrap_or_default().to_owned();
+            match text("type").as_str() {
+                "Complete" | "Failed" => Ok((job, (text("type"), text("reason")))),
+                _ => Err(job["status"].clone()),
+            }
+        })
+    }
+
+    pub fn kubectl(&self, args: &[&str]) -> Output {
+        let bundled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin/kubectl");
+        let kubectl = std::env::var_os("KILN_KUBECTL").map_or(bundled, PathBuf::from);
+        assert!(kubectl.exists(), "{} is not there: run `make tools`", kubectl.display());
+        let home = self.dir.path().join("home");
+        std::fs::create_dir_all(&home).unwrap();
+        Command::new(kubectl)
+            .args(["--server", &self.url])
+            .args(args)
+            .env("HOME", &home)
+            .env_remove("KUBECONFIG")
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap()
+    }
+
+    /// The stdout of a `kubectl` that succeeds.
+    pub fn kubectl_ok(&self, args: &[&str]) -> String {
+        let output = self.kubectl(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "kubectl {args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already if the test killed it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,18 @@
+//! Tests of the real program through its real clients: `kubectl`, HTTP, files and signals. Each test has a server, a
+//! port and a directory of its own; none depends on another. [`harness`] starts and watches the program.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that unwraps says by its line what failed; it lives in real time and reports to its terminal"
+)]
+
+mod bad_input;
+mod crash;
+mod deadlines;
+mod harness;
+mod jobs;
+mod kubectl;
+mod run;
