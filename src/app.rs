@@ -155,6 +155,9 @@ impl App {
         if let Err(error) = closed.await {
             tracing::error!(%error, "the store could not be closed");
         }
+        // Everything is on disk. sled flushes once more when its last handle is dropped, and was seen to wait there for
+        // ever; this process ends now, so the handle is left to it.
+        std::mem::forget(self.store.clone());
     }
 
     /// Creates an object as the API would: named, completed, validated, committed.

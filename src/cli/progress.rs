@@ -110,7 +110,6 @@ fn bar(key: &Key, wanted: Option<i32>) -> ProgressBar {
     let template = "{prefix} [{bar:30}] {msg} {elapsed}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let length = wanted.and_then(|n| u64::try_from(n).ok());
-    let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style);
-    bar.set_prefix(key.to_string());
-    bar
+    // Everything by `with_`: a bar that is set before it has its place among the others draws itself where it is.
+    length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style).with_prefix(key.to_string())
 }
