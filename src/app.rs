@@ -49,6 +49,8 @@ pub enum StartError {
     Modules(#[from] crate::modules::OpenError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    #[error("the name of the node cannot be kept in the data directory: {0}")]
+    NodeName(std::io::Error),
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
     #[error(transparent)]
@@ -85,12 +87,13 @@ impl App {
             .map_err(StartError::Threads)?;
         let (recorder, writer) = Recorder::new();
         let stop = CancellationToken::new();
+        let node_name = keep_node_name(config).map_err(StartError::NodeName)?;
         let mut app = App { store, logs, modules, clock, ids, stop, tasks: JoinSet::new(), guests: Some(guests) };
-        app.spawn_all(config, sandbox, &recorder, writer);
+        app.spawn_all(config, node_name, sandbox, &recorder, writer);
         Ok(app)
     }
 
-    fn spawn_all(&mut self, config: &Config, sandbox: Sandbox, recorder: &Recorder, writer: Writer) {
+    fn spawn_all(&mut self, config: &Config, node_name: String, sandbox: Sandbox, recorder: &Recorder, writer: Writer) {
         let (store, clock, ids, stop) = (&self.store, &self.clock, &self.ids, &self.stop);
         let now = clock.now();
         let tasks = &mut self.tasks;
@@ -106,7 +109,7 @@ impl App {
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
         let node_config = NodeConfig {
-            name: config.node_name.clone(),
+            name: node_name,
             max_pods: config.max_pods,
             default_memory_bytes: config.default_memory_bytes,
             pods_dir: config.data_dir.join("pods"),
@@ -163,6 +166,23 @@ impl App {
     /// Creates an object as the API would: named, completed, validated, committed.
     pub fn create(&self, object: Object) -> Result<Object, ApiError> {
         create(&self.store, object, self.clock.now(), &self.ids)
+    }
+}
+
+/// The name of the node is that of the first start on this state: pods that are bound to it, and their logs, would be
+/// nobody's under another.
+fn keep_node_name(config: &Config) -> std::io::Result<String> {
+    let file = config.data_dir.join("node-name");
+    match std::fs::read_to_string(&file) {
+        Ok(kept) if !kept.trim().is_empty() => {
+            let kept = kept.trim().to_owned();
+            if kept != config.node_name {
+                tracing::warn!(%kept, given = config.node_name, "the node keeps the name that this state began with");
+            }
+            Ok(kept)
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::write(&file, &config.node_name).map(|()| config.node_name.clone()),
     }
 }
 

@@ -41,7 +41,9 @@ pub fn delete(object: &Object, options: &Options, now: Timestamp) -> Deletion {
     let grace = grace(object, options);
     let meta = marked.meta_mut();
     if let Some(propagation) = options.propagation {
-        set_propagation(meta, propagation);
+        // Pods and events own nothing, so nothing has to go or stay before them.
+        let owns_nothing = matches!(object.kind(), Kind::Pod | Kind::Event);
+        set_propagation(meta, if owns_nothing { Propagation::Background } else { propagation });
     }
     let has_finalizers = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());
     if grace == 0 && !has_finalizers {
@@ -137,6 +139,12 @@ mod tests {
         let Deletion::Mark(marked) = delete(&job, &Options::default(), at(7)) else { panic!() };
         assert_eq!(marked.meta().deletion_timestamp.as_ref().unwrap().0, at(7));
         assert_eq!(delete(&marked, &Options::default(), at(8)), Deletion::Unchanged);
+    }
+
+    #[test]
+    fn a_pod_waits_for_no_dependents() {
+        let options = with(None, Some(Propagation::Foreground));
+        assert_eq!(delete(&Pod::default().into(), &options, at(0)), Deletion::Remove);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `kiln run`: the Jobs of a manifest, run to their end in this process.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::manifest::{self, Item};
 use super::progress::{End, Progress, end};
 use super::{Failure, exit, output};
-use crate::api::{Key, Kind, Object};
+use crate::api::pod::facts;
+use crate::api::{ApiError, Key, Kind, Object, meta};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -70,22 +71,30 @@ async fn drive(app: &App, items: Vec<Item>) -> Result<u8, Failure> {
         provide_module(app, item).await?;
     }
     let revision = app.store.revision();
-    let mut jobs = HashSet::new();
-    let mut pods = 0;
+    let mut jobs = HashMap::new();
+    let mut pods = 0_i32;
+    for item in &items {
+        let (kind, key) = (item.object.kind(), item.object.key());
+        if kind != Kind::Namespace && app.store.get(kind, &key).is_some() {
+            // Before anything is created, so that nothing runs that nobody waits for.
+            return Err(item.refuse(&ApiError::AlreadyExists(kind, key)));
+        }
+    }
     for item in &items {
         provide_namespace(app, item)?;
         let created = app.create(item.object.clone()).map_err(|e| item.refuse(&e))?;
         if let Object::Job(job) = &created {
-            jobs.insert(created.key());
+            jobs.insert(created.key(), created.uid().to_owned());
             let spec = job.spec.as_ref();
-            pods += spec.and_then(|s| s.completions).unwrap_or_else(|| spec.and_then(|s| s.parallelism).unwrap_or(1));
+            let of_job = spec.and_then(|s| s.completions.or(s.parallelism)).unwrap_or(1);
+            pods = pods.saturating_add(of_job);
         }
     }
     follow(app, revision, jobs, pods > 1).await
 }
 
 /// Follows the Jobs until all have ended and all that their pods wrote is printed.
-async fn follow(app: &App, revision: u64, mut open: HashSet<Key>, with_names: bool) -> Result<u8, Failure> {
+async fn follow(app: &App, revision: u64, mut open: HashMap<Key, String>, with_names: bool) -> Result<u8, Failure> {
     let mut progress = Progress::new();
     let bars = progress.bars();
     let (lines, printed) = mpsc::channel::<Bytes>(1024);
@@ -93,7 +102,8 @@ async fn follow(app: &App, revision: u64, mut open: HashSet<Key>, with_names: bo
         Some(bars) => bars.suspend(write),
         None => write(),
     }));
-    let mut followed: HashSet<(String, u32)> = HashSet::new();
+    let ours: HashSet<String> = open.values().cloned().collect();
+    let mut pods_seen = Followed { ours, runs: HashSet::new(), complaints: HashSet::new() };
     let mut all_complete = true;
     let mut jobs = app.store.watch(Kind::Job, revision, Visibility::Committed);
     let mut pods = app.store.watch(Kind::Pod, revision, Visibility::Committed);
@@ -104,21 +114,25 @@ async fn follow(app: &App, revision: u64, mut open: HashSet<Key>, with_names: bo
             biased;
             events = pods.next() => for event in events.map_err(lost)? {
                 if event.change != Change::Deleted && let Some(pod) = event.object.as_pod() {
-                    follow_pod(app, pod, with_names, &mut followed, &lines);
+                    follow_pod(app, pod, with_names, &mut pods_seen, &lines);
                 }
             },
             events = jobs.next() => for event in events.map_err(lost)? {
                 let (Some(job), key) = (event.object.as_job(), event.object.key()) else { continue };
                 progress.show(&key, job);
-                if let Some(end) = end(job) && open.remove(&key) {
+                if let Some(end) = end(job) && open.remove(&key).is_some() {
                     all_complete &= end == End::Complete;
                 }
             },
         }
     }
-    for event in pods.try_next().map_err(lost)? {
-        if let Some(pod) = event.object.as_pod() {
-            follow_pod(app, pod, with_names, &mut followed, &lines);
+    loop {
+        let events = pods.try_next().map_err(lost)?;
+        if events.is_empty() {
+            break;
+        }
+        for pod in events.iter().filter_map(|event| event.object.as_pod()) {
+            follow_pod(app, pod, with_names, &mut pods_seen, &lines);
         }
     }
     drop(lines);
@@ -126,21 +140,44 @@ async fn follow(app: &App, revision: u64, mut open: HashSet<Key>, with_names: bo
     Ok(if all_complete { exit::OK } else { exit::FAILED })
 }
 
+/// What is known of the pods of this run.
+struct Followed {
+    /// The uids of the Jobs of this run; pods of others may be there, with --data-dir.
+    ours: HashSet<String>,
+    /// Pod and restart count of each log that is printed.
+    runs: HashSet<(String, u32)>,
+    /// Pod and reason of each complaint that was shown.
+    complaints: HashSet<(String, String)>,
+}
+
+/// Says on stderr, once, why a pod waits.
+fn complain(pod: &Pod, seen: &mut Followed) {
+    let waiting = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+    let waiting = waiting.filter_map(|c| c.state.as_ref()?.waiting.as_ref()).find_map(|w| w.message.clone());
+    let unplaced = || facts::condition(pod, "PodScheduled").filter(|c| c.status == "False")?.message.clone();
+    let Some(why) = waiting.or_else(unplaced) else { return };
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    if seen.complaints.insert((name.clone(), why.clone())) && seen.complaints.len() <= MOST_COMPLAINTS {
+        eprintln!("pod {name} waits: {why}");
+    }
+}
+
+/// More pods that wait say nothing new.
+const MOST_COMPLAINTS: usize = 20;
+
 /// Begins to print each run of the pod's container as it is seen for the first time.
-fn follow_pod(
-    app: &App,
-    pod: &Arc<Pod>,
-    with_names: bool,
-    followed: &mut HashSet<(String, u32)>,
-    lines: &mpsc::Sender<Bytes>,
-) {
+fn follow_pod(app: &App, pod: &Arc<Pod>, with_names: bool, seen: &mut Followed, lines: &mpsc::Sender<Bytes>) {
+    if !meta::controller_of(&pod.metadata).is_some_and(|owner| seen.ours.contains(&owner.uid)) {
+        return;
+    }
+    complain(pod, seen);
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     for container in pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten()) {
         let state = container.state.as_ref();
         let has_run = state.is_some_and(|s| s.running.is_some() || s.terminated.is_some())
             || container.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
         let restart = u32::try_from(container.restart_count).unwrap_or(0);
-        if has_run && followed.insert((uid.clone(), restart)) {
+        if has_run && seen.runs.insert((uid.clone(), restart)) {
             let id = LogId { pod_uid: uid.clone(), container: container.name.clone(), restart };
             let prefix = with_names.then(|| pod.metadata.name.clone().unwrap_or_default());
             tokio::spawn(output::follow(app.logs.clone(), id, prefix, lines.clone()));
@@ -167,12 +204,12 @@ async fn provide_module(app: &App, item: &Item) -> Result<(), Failure> {
         let image = container.image.as_deref().unwrap_or_default();
         let reference: Reference =
             image.parse().map_err(|e| Failure::usage(format!("{}: image \"{image}\": {e}", item.file.display())))?;
-        if app.modules.index().resolve(&reference).is_some() {
-            continue;
-        }
         let file = item.directory().join(format!("{}.wasm", reference.name));
         let plain = !reference.name.contains('/') && reference.digest.is_none();
         if !plain || !file.is_file() {
+            if app.modules.index().resolve(&reference).is_some() {
+                continue;
+            }
             return Err(Failure::usage(missing(item, image, plain.then_some(file.as_path()))));
         }
         let opened = std::fs::File::open(&file).map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;

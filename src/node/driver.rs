@@ -7,6 +7,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -58,6 +59,9 @@ pub async fn drive<C: Cluster>(node: Arc<Shared<C>>, pod: Arc<Pod>, inbox: watch
     }
 }
 
+/// Between tries to prepare a container that could not be, as the kubelet waits between its own.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
 struct Driver<C: Cluster> {
     node: Arc<Shared<C>>,
     pod: Arc<Pod>,
@@ -84,7 +88,8 @@ struct Used {
 impl<C: Cluster> Driver<C> {
     fn new(node: Arc<Shared<C>>, pod: Arc<Pod>, inbox: watch::Receiver<Arc<Pod>>) -> Driver<C> {
         let on_failure = pod.spec.as_ref().and_then(|s| s.restart_policy.as_deref()) == Some("OnFailure");
-        let started = node.clock.now();
+        let known = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| t.0);
+        let started = known.unwrap_or_else(|| node.clock.now());
         let mut driver = Driver {
             policy: if on_failure { RestartPolicy::OnFailure } else { RestartPolicy::Never },
             container: Container {
@@ -113,6 +118,7 @@ impl<C: Cluster> Driver<C> {
             return;
         }
         let mut crash_loop = CrashLoop::default();
+        let mut is_restart = false;
         let Ok(mut dir) = PodDir::new(&self.node.config.pods_dir, self.pod.metadata.uid.as_deref().unwrap_or_default())
         else {
             return self.finish_unstarted(Stop::Told("InvalidUid".to_owned())).await;
@@ -131,6 +137,9 @@ impl<C: Cluster> Driver<C> {
             };
             // The semaphore is never closed.
             let Ok(permit) = permit else { return };
+            if std::mem::replace(&mut is_restart, true) {
+                self.container.restarts += 1;
+            }
             let (ended, stop, log) = self.run_once(prepared).await;
             drop(permit);
             let next = match stop {
@@ -139,14 +148,14 @@ impl<C: Cluster> Driver<C> {
             };
             self.container.state = State::Ended(ended.clone());
             let Next::Restart { at } = next else {
-                drop(dir);
+                // A guest may have left many files.
+                tokio::task::block_in_place(|| drop(dir));
                 return self.finish(stop, log).await;
             };
             self.wait_for_restart(at, ended, log).await;
             if let Err(stop) = self.sleep_until(at).await {
                 return self.finish_unstarted(stop).await;
             }
-            self.container.restarts += 1;
         }
     }
 
@@ -169,10 +178,13 @@ impl<C: Cluster> Driver<C> {
                 Err(missing) => missing,
             };
             self.wait(missing.reason, Some(missing.message)).await;
+            let clock = self.node.clock.clone();
             tokio::select! {
                 stop = self.stopped() => return Err(stop),
                 _ = modules.changed(), if matches!(missing.awaits, Awaits::Module) => {}
                 () = configs.changed(), if matches!(missing.awaits, Awaits::Config) => {}
+                // What failed for want of a resource of the machine may work later.
+                () = clock.sleep(TRY_AGAIN), if !matches!(missing.awaits, Awaits::Config) => {}
             }
         }
     }
@@ -361,6 +373,7 @@ impl<C: Cluster> Driver<C> {
             self.node.cluster.note(Note::warning(&Object::Pod(self.pod.clone()), "BackOff", note));
         }
         self.container.state = State::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
+        self.published_waiting = None;
         let revision = self.publish(None, log.finish()).await;
         log.committed(revision.unwrap_or_default());
     }

@@ -21,9 +21,9 @@ pub async fn environment<C: Cluster>(
     container: &Container,
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let mut env = Env::default();
-    env.set("HOSTNAME", hostname(pod));
+    env.set("HOSTNAME", hostname(pod))?;
     if let Some(dir) = &container.working_dir {
-        env.set("PWD", dir.clone());
+        env.set("PWD", dir.clone())?;
     }
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     for source in container.env_from.iter().flatten() {
@@ -38,13 +38,13 @@ pub async fn environment<C: Cluster>(
         for (key, value) in pairs.unwrap_or_default() {
             let name = format!("{prefix}{key}");
             if names::env_var_name(&name).is_empty() {
-                env.set(&name, value);
+                env.set(&name, value)?;
             }
         }
     }
     for var in container.env.iter().flatten() {
         if let Some(value) = value_of(cluster, pod, namespace, var, &env).await? {
-            env.set(&var.name, value);
+            env.set(&var.name, value)?;
         }
     }
     Ok(env.pairs)
@@ -58,7 +58,7 @@ async fn value_of<C: Cluster>(
     env: &Env,
 ) -> Result<Option<String>, ConfigError> {
     let Some(from) = &var.value_from else {
-        return Ok(Some(expand(var.value.as_deref().unwrap_or_default(), &env.values)));
+        return expand(var.value.as_deref().unwrap_or_default(), &env.values).map(Some);
     };
     if let Some(field) = &from.field_ref {
         return Ok(Some(field_value(pod, field)));
@@ -138,35 +138,57 @@ pub fn hostname(pod: &Pod) -> String {
 }
 
 /// `command` then `args`, expanded; without a command the program's own name comes first.
-pub fn arguments(container: &Container, program: &str, env: &[(String, String)]) -> Vec<String> {
+pub fn arguments(container: &Container, program: &str, env: &[(String, String)]) -> Result<Vec<String>, ConfigError> {
     let values: BTreeMap<String, String> = env.iter().cloned().collect();
     let command = container.command.as_deref().unwrap_or_default();
     let own_name = command.is_empty().then(|| program.to_owned());
     let rest = command.iter().chain(container.args.iter().flatten()).map(|text| expand(text, &values));
-    own_name.into_iter().chain(rest).collect()
+    let all: Vec<String> = own_name.into_iter().map(Ok).chain(rest).collect::<Result<_, _>>()?;
+    within_limit(all.iter().map(String::len).sum())?;
+    Ok(all)
 }
 
-/// In the order of their first appearance; a later value replaces an earlier one.
+/// Bytes of environment, and of arguments, that a container may have: what Linux gives a program, about.
+const MOST: usize = 1 << 20;
+
+fn within_limit(bytes: usize) -> Result<(), ConfigError> {
+    match bytes <= MOST {
+        true => Ok(()),
+        false => Err(ConfigError(format!("the environment or the arguments have more than {MOST} bytes"))),
+    }
+}
+
+/// A later value replaces an earlier one of the same name, in its place.
 #[derive(Default)]
 struct Env {
     pairs: Vec<(String, String)>,
     values: BTreeMap<String, String>,
+    places: BTreeMap<String, usize>,
+    bytes: usize,
 }
 
 impl Env {
-    fn set(&mut self, name: &str, value: String) {
-        if self.values.insert(name.to_owned(), value.clone()).is_some() {
-            self.pairs.retain(|(known, _)| known != name);
+    fn set(&mut self, name: &str, value: String) -> Result<(), ConfigError> {
+        self.bytes = self.bytes.saturating_add(name.len() + value.len() + 2);
+        within_limit(self.bytes)?;
+        self.values.insert(name.to_owned(), value.clone());
+        match self.places.get(name) {
+            Some(&place) => self.pairs[place].1 = value,
+            None => {
+                self.places.insert(name.to_owned(), self.pairs.len());
+                self.pairs.push((name.to_owned(), value));
+            }
         }
-        self.pairs.push((name.to_owned(), value));
+        Ok(())
     }
 }
 
 /// Replaces `$(NAME)` by its value; an unknown name stays as it is, `$$` is a `$` that begins nothing.
-fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
+fn expand(text: &str, values: &BTreeMap<String, String>) -> Result<String, ConfigError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
+        within_limit(out.len())?;
         out.push_str(&rest[..at]);
         let tail = &rest[at + 1..];
         if let Some(after) = tail.strip_prefix('$') {
@@ -184,7 +206,7 @@ fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
         }
     }
     out.push_str(rest);
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -205,8 +227,19 @@ mod tests {
             ("", ""),
         ];
         for (text, expected) in cases {
-            assert_eq!(expand(text, &values), expected, "{text}");
+            assert_eq!(expand(text, &values).unwrap(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_expansion_that_grows_without_bound_is_refused() {
+        let mut env = Env::default();
+        env.set("A0", "x".repeat(1000)).unwrap();
+        let mut grow = |n: u32| {
+            let text = format!("$(A{n})").repeat(10);
+            env.set(&format!("A{}", n + 1), expand(&text, &env.values)?)
+        };
+        assert!((0..40).try_for_each(&mut grow).is_err());
     }
 
     #[test]
@@ -214,8 +247,8 @@ mod tests {
         let strings = |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
         let mut container = Container { args: strings(&["$(N)"]), ..Container::default() };
         let env = [("N".to_owned(), "5".to_owned())];
-        assert_eq!(arguments(&container, "pi", &env), ["pi", "5"]);
+        assert_eq!(arguments(&container, "pi", &env).unwrap(), ["pi", "5"]);
         container.command = strings(&["p", "-x"]);
-        assert_eq!(arguments(&container, "pi", &env), ["p", "-x", "5"]);
+        assert_eq!(arguments(&container, "pi", &env).unwrap(), ["p", "-x", "5"]);
     }
 }

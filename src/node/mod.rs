@@ -88,12 +88,14 @@ impl<C: Cluster> Node<C> {
         if let Err(error) = self.shared.cluster.register(node).await {
             tracing::error!(%error, "the node could not be registered");
         }
+        // Looked for before the pods are: the logs of a pod that comes in between are not among them.
+        let mut with_logs = self.pods_with_logs().await;
         let mut feed = self.shared.cluster.pods(&config.name);
         let mut driven: HashMap<String, Driven> = HashMap::new();
         loop {
             tokio::select! {
                 news = feed.next() => {
-                    let gone = self.take(news, &mut driven);
+                    let gone = self.take(news, &mut driven, &mut with_logs);
                     self.shared.logs.delete_all(&gone);
                 }
                 () = stop.cancelled() => return,
@@ -118,8 +120,9 @@ impl<C: Cluster> Node<C> {
         }
     }
 
-    /// Hands news to the drivers. Answers the uids of the pods that are gone.
-    fn take(&self, news: Vec<News>, driven: &mut HashMap<String, Driven>) -> Vec<String> {
+    /// Hands news to the drivers. Answers the uids of the pods that are gone; at first those, too, of pods that left
+    /// logs (`with_logs`) and went while nobody looked.
+    fn take(&self, news: Vec<News>, driven: &mut HashMap<String, Driven>, with_logs: &mut Vec<String>) -> Vec<String> {
         let mut gone = Vec::new();
         for item in news {
             match item {
@@ -130,7 +133,7 @@ impl<C: Cluster> Node<C> {
                     for pod in &pods {
                         self.set(pod, driven);
                     }
-                    self.forget_logs_of_others(pods);
+                    gone.extend(with_logs.drain(..).filter(|uid| !there.contains(uid.as_str())));
                 }
                 News::Set(pod) => self.set(&pod, driven),
                 News::Gone(pod) => {
@@ -166,18 +169,16 @@ impl<C: Cluster> Node<C> {
         self.guests.spawn(driver::drive(self.shared.clone(), pod.clone(), news));
     }
 
-    fn forget_logs_of_others(&self, pods: Vec<Arc<Pod>>) {
+    async fn pods_with_logs(&self) -> Vec<String> {
         let logs = self.shared.logs.clone();
-        tokio::task::spawn_blocking(move || {
-            let there: std::collections::HashSet<_> = pods.iter().filter_map(|p| p.metadata.uid.clone()).collect();
-            match logs.pods() {
-                Ok(with_logs) => {
-                    let orphaned: Vec<String> = with_logs.into_iter().filter(|uid| !there.contains(uid)).collect();
-                    logs.delete_all(&orphaned);
-                }
-                Err(error) => tracing::warn!(%error, "logs of pods that are gone were not looked for"),
+        match tokio::task::spawn_blocking(move || logs.pods()).await {
+            Ok(Ok(uids)) => uids,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "logs of pods that are gone were not looked for");
+                Vec::new()
             }
-        });
+            Err(_) => Vec::new(),
+        }
     }
 }
 

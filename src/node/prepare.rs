@@ -49,8 +49,8 @@ pub async fn try_prepare<C: Cluster>(node: &Shared<C>, pod: &Pod, dir: &mut PodD
         awaits: Awaits::Config,
     };
     let env = env::environment(&node.cluster, pod, spec).await.map_err(config)?;
-    let argv = env::arguments(spec, &reference.name, &env);
-    let contents = volumes::contents(&node.cluster, pod)
+    let argv = env::arguments(spec, &reference.name, &env).map_err(config)?;
+    let contents = volumes::contents(&node.cluster, pod, spec)
         .await
         .map_err(|error| Missing { reason: "ContainerCreating", ..config(error) })?;
     let needs_root = program.facts().uses_files;

@@ -72,7 +72,11 @@ pub fn publish(pod: &mut Pod, view: &View<'_>, now: Timestamp) {
     status.container_statuses = Some(vec![ContainerStatus {
         state: Some(state(&view.container.state, &uid, view.container.restarts)),
         last_state: Some(match &view.container.last {
-            Some(last) => terminated(last, &uid, view.container.restarts.saturating_sub(1)),
+            // While it waits, the restart that is to come has not been counted yet.
+            Some(last) => match view.container.state {
+                State::Waiting { .. } => terminated(last, &uid, view.container.restarts),
+                _ => terminated(last, &uid, view.container.restarts.saturating_sub(1)),
+            },
             None => ContainerState::default(),
         }),
         name,

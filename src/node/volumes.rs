@@ -1,7 +1,8 @@
 //! The directories of a pod: a scratch root, and its volumes, made before it runs and removed with it.
 //!
-//! Everything here is made by kiln itself, of plain files and directories: no guest has touched it before, so no
-//! symbolic link can lead out of it.
+//! An emptyDir outlives a restart of its container, and what the guest left in it is not to be trusted: it may hold
+//! symbolic links that lead anywhere. So kiln never follows a path into one; all else is made anew for each run, and
+//! what comes from ConfigMaps and Secrets is always read-only.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,15 +18,31 @@ use crate::sandbox::Mount;
 /// Files of a volume: path below its root, bytes.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// What the pod's volumes hold, fetched from the cluster before anything is written.
+/// What the pod's volumes hold, fetched from the cluster before anything is written; `None` for an emptyDir.
 #[derive(Debug, Default)]
-pub struct Contents(BTreeMap<String, Files>);
+pub struct Contents(BTreeMap<String, Option<Files>>);
 
-pub async fn contents<C: Cluster>(cluster: &C, pod: &Pod) -> Result<Contents, ConfigError> {
+/// Bytes that the volumes of one pod may hold together: a few dozen of the largest ConfigMaps.
+const MOST_CONTENTS: usize = 64 << 20;
+
+/// Fetches the volumes that `container` mounts.
+pub async fn contents<C: Cluster>(cluster: &C, pod: &Pod, container: &Container) -> Result<Contents, ConfigError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut all = BTreeMap::new();
+    let mut bytes = 0_usize;
     for volume in pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
-        all.insert(volume.name.clone(), files(cluster, namespace, volume).await?);
+        if !container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name) {
+            continue;
+        }
+        let files = match volume.empty_dir {
+            Some(_) => None,
+            None => Some(files(cluster, namespace, volume).await?),
+        };
+        bytes = files.iter().flatten().fold(bytes, |sum, (_, content)| sum.saturating_add(content.len()));
+        if bytes > MOST_CONTENTS {
+            return Err(ConfigError(format!("the volumes of this pod hold more than {MOST_CONTENTS} bytes")));
+        }
+        all.insert(volume.name.clone(), files);
     }
     Ok(Contents(all))
 }
@@ -61,13 +78,13 @@ async fn files<C: Cluster>(cluster: &C, namespace: &str, volume: &Volume) -> Res
 }
 
 /// All keys under their own names, or those of `items` under the paths given there. Fails with the missing key.
-fn choose(mut all: Files, items: Option<&[KeyToPath]>, optional: Option<bool>) -> Result<Files, String> {
+fn choose(all: Files, items: Option<&[KeyToPath]>, optional: Option<bool>) -> Result<Files, String> {
     let Some(items) = items.filter(|items| !items.is_empty()) else { return Ok(all) };
     let mut chosen = Files::new();
     for item in items {
-        match all.remove(&item.key) {
+        match all.get(&item.key) {
             Some(bytes) => {
-                chosen.insert(item.path.clone(), bytes);
+                chosen.insert(item.path.clone(), bytes.clone());
             }
             None if optional == Some(true) => {}
             None => return Err(item.key.clone()),
@@ -107,19 +124,19 @@ impl PodDir {
         fs::create_dir_all(root.join("dev"))?;
         fs::write(root.join("dev/null"), b"")?;
         let mut mounts = vec![Mount { host: root, guest: "/".to_owned(), writable: true }];
+        for (name, files) in &contents.0 {
+            let volume = self.path.join("volumes").join(name);
+            if let Some(files) = files {
+                remove_if_there(&volume)?;
+                write_files(&volume, files)?;
+            }
+            fs::create_dir_all(&volume)?;
+        }
         for mount in mounted {
             let Some(files) = contents.0.get(&mount.name) else { continue };
             let volume = self.path.join("volumes").join(&mount.name);
-            fs::create_dir_all(&volume)?;
-            for (path, bytes) in files {
-                let file = volume.join(path);
-                if let Some(parent) = file.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                fs::write(file, bytes)?;
-            }
             let host = match mount.sub_path.as_deref().filter(|p| !p.is_empty()) {
-                Some(sub) => volume.join(sub),
+                Some(sub) => without_links(&volume, Path::new(sub))?,
                 None => volume,
             };
             if host.is_file() {
@@ -130,7 +147,7 @@ impl PodDir {
             }
             fs::create_dir_all(&host)?;
             // What a ConfigMap or Secret holds is read-only, as in Kubernetes.
-            let writable = mount.read_only != Some(true) && files.is_empty();
+            let writable = mount.read_only != Some(true) && files.is_none();
             mounts.push(Mount { host, guest: mount.mount_path.clone(), writable });
         }
         Ok(mounts)
@@ -145,6 +162,33 @@ impl Drop for PodDir {
             tracing::warn!(path = %self.path.display(), %error, "a pod's directory could not be removed");
         }
     }
+}
+
+fn write_files(volume: &Path, files: &Files) -> io::Result<()> {
+    for (path, bytes) in files {
+        let file = volume.join(path);
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(file, bytes)?;
+    }
+    Ok(())
+}
+
+/// `base` and `below`, if no step of it is a symbolic link. No guest of the pod runs meanwhile, so what is seen holds.
+fn without_links(base: &Path, below: &Path) -> io::Result<PathBuf> {
+    let mut path = base.to_owned();
+    for step in below.components() {
+        path.push(step);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.file_type().is_symlink() => {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "subPath leads over a symbolic link"));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(path)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -167,7 +211,7 @@ mod tests {
     fn volumes_are_made_kept_over_a_restart_and_removed() {
         let base = tempfile::tempdir().unwrap();
         let files: Files = [("k".to_owned(), b"v".to_vec())].into();
-        let contents = Contents([("e".to_owned(), Files::new()), ("c".to_owned(), files)].into());
+        let contents = Contents([("e".to_owned(), None), ("c".to_owned(), Some(files))].into());
         let container =
             Container { volume_mounts: Some(vec![mount("e", "/state"), mount("c", "/etc/c")]), ..Container::default() };
         let mut dir = PodDir::new(base.path(), "u-1").unwrap();
@@ -180,6 +224,24 @@ mod tests {
         assert!(again[1].host.join("kept").exists());
         drop(dir);
         assert!(!base.path().join("u-1").exists());
+    }
+
+    #[test]
+    fn what_a_guest_left_behind_leads_nowhere() {
+        let base = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let sub = VolumeMount { sub_path: Some("a".to_owned()), ..mount("e", "/sub") };
+        let container =
+            Container { volume_mounts: Some(vec![mount("e", "/e"), sub, mount("c", "/c")]), ..Container::default() };
+        let mut dir = PodDir::new(base.path(), "u").unwrap();
+        let empty = Contents([("e".to_owned(), None), ("c".to_owned(), Some(Files::new()))].into());
+        let mounts = dir.prepare(&container, &empty, false).unwrap();
+        assert!(!mounts[3].writable, "a ConfigMap that is empty now may be filled later");
+        // As a guest with two mounts of one volume can: the directory behind the second becomes a link.
+        fs::remove_dir(&mounts[2].host).unwrap();
+        std::os::unix::fs::symlink(outside.path(), &mounts[2].host).unwrap();
+        assert!(dir.prepare(&container, &empty, false).is_err());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -197,6 +259,8 @@ mod tests {
         let item = |key: &str| KeyToPath { key: key.to_owned(), path: format!("d/{key}"), ..KeyToPath::default() };
         assert_eq!(choose(all.clone(), Some(&[item("a")]), None).unwrap(), [("d/a".to_owned(), vec![1])].into());
         assert_eq!(choose(all.clone(), Some(&[item("z")]), None).unwrap_err(), "z");
-        assert!(choose(all, Some(&[item("z")]), Some(true)).unwrap().is_empty());
+        assert!(choose(all.clone(), Some(&[item("z")]), Some(true)).unwrap().is_empty());
+        let twice = [item("a"), KeyToPath { path: "e".to_owned(), ..item("a") }];
+        assert_eq!(choose(all, Some(&twice), None).unwrap().len(), 2);
     }
 }

@@ -114,10 +114,11 @@ impl State {
         let mut objects = Vec::with_capacity(tx.ops.len());
         let mut touched = Vec::new();
         for op in tx.ops {
-            let (kind, key, new) = match op {
-                Op::Create(object) => (object.kind(), object.key(), Some(object)),
-                Op::Update(object) => (object.kind(), object.key(), (!deletion_is_over(&object)).then_some(object)),
-                Op::Delete(kind, key, _) => (kind, key, None),
+            let (kind, key, new, last) = match op {
+                Op::Create(object) => (object.kind(), object.key(), Some(object), None),
+                Op::Update(object) if deletion_is_over(&object) => (object.kind(), object.key(), None, Some(object)),
+                Op::Update(object) => (object.kind(), object.key(), Some(object), None),
+                Op::Delete(kind, key, _) => (kind, key, None, None),
             };
             let state = &mut self.kinds[kind as usize];
             let old = state.objects.get(&key);
@@ -147,7 +148,8 @@ impl State {
                 }
                 None => {
                     let Some(old) = state.objects.remove(&key) else { continue };
-                    let mut object = old.clone();
+                    // What the update said of it is its last state.
+                    let mut object = last.unwrap_or_else(|| old.clone());
                     object.meta_mut().resource_version = Some(revision.to_string());
                     batch.remove(kind, key);
                     (Change::Deleted, object, Some(old))
