@@ -82,6 +82,13 @@ impl Plan {
         self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
 
+    /// Drops the creation of the object at `key`; false if there is none.
+    pub fn gives_up_creating(&mut self, kind: Kind, key: &Key) -> bool {
+        let before = self.effects.len();
+        self.effects.retain(|e| !matches!(e, Effect::Create(o) if o.kind() == kind && o.key() == *key));
+        self.effects.len() < before
+    }
+
     pub fn tx(&self) -> Tx {
         let mut tx = Tx::new();
         for effect in &self.effects {

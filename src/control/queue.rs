@@ -1,19 +1,22 @@
 //! Keys and when they are due. A key stands in the queue once: adding it again keeps the earlier time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 
 use jiff::Timestamp;
 
 #[derive(Debug)]
 pub struct Queue<K> {
+    /// Due now, first come, first served: a key that is due again and again cannot keep others from their turn.
+    ready: VecDeque<K>,
     by_time: BTreeSet<(Timestamp, K)>,
-    by_key: HashMap<K, Timestamp>,
+    /// Where each key stands: at a time, or (`None`) among the ready.
+    by_key: HashMap<K, Option<Timestamp>>,
 }
 
 impl<K: Clone + Ord + Hash> Default for Queue<K> {
     fn default() -> Queue<K> {
-        Queue { by_time: BTreeSet::new(), by_key: HashMap::new() }
+        Queue { ready: VecDeque::new(), by_time: BTreeSet::new(), by_key: HashMap::new() }
     }
 }
 
@@ -21,34 +24,47 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     /// Makes `key` due at `at`, or leaves it if it is due earlier.
     pub fn add(&mut self, key: K, at: Timestamp) {
         match self.by_key.get(&key) {
-            Some(&due) if due <= at => return,
-            Some(&due) => {
+            Some(None) => return,
+            Some(Some(due)) if *due <= at => return,
+            Some(Some(due)) => {
+                self.by_time.remove(&(*due, key.clone()));
+            }
+            None => {}
+        }
+        self.by_key.insert(key.clone(), Some(at));
+        self.by_time.insert((at, key));
+    }
+
+    /// Makes `key` due now, behind all that are.
+    pub fn add_now(&mut self, key: K) {
+        match self.by_key.insert(key.clone(), None) {
+            Some(None) => return,
+            Some(Some(due)) => {
                 self.by_time.remove(&(due, key.clone()));
             }
             None => {}
         }
-        self.by_key.insert(key.clone(), at);
-        self.by_time.insert((at, key));
+        self.ready.push_back(key);
     }
 
-    /// Makes `key` due now: before all that is due at a known time.
-    pub fn add_now(&mut self, key: K) {
-        self.add(key, Timestamp::MIN);
-    }
-
-    /// Takes the key that is due first, if its time has come.
+    /// Takes the key whose turn it is, if one is due.
     pub fn pop_due(&mut self, now: Timestamp) -> Option<K> {
-        let (at, _) = self.by_time.first()?;
-        if *at > now {
-            return None;
+        while self.by_time.first().is_some_and(|(at, _)| *at <= now) {
+            let (_, key) = self.by_time.pop_first()?;
+            self.by_key.insert(key.clone(), None);
+            self.ready.push_back(key);
         }
-        let (_, key) = self.by_time.pop_first()?;
+        let key = self.ready.pop_front()?;
         self.by_key.remove(&key);
         Some(key)
     }
 
+    /// When there is something to take: the past if there is now.
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
+        match self.ready.is_empty() {
+            false => Some(Timestamp::MIN),
+            true => self.by_time.first().map(|(at, _)| *at),
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -81,6 +97,23 @@ mod tests {
         assert_eq!(queue.pop_due(at(10)), Some("a"));
         assert_eq!(queue.pop_due(at(10)), Some("b"));
         assert_eq!(queue.pop_due(at(10)), None);
+    }
+
+    #[test]
+    fn a_busy_key_lets_others_have_their_turn() {
+        let mut queue = Queue::default();
+        queue.add_now("busy");
+        queue.add_now("other");
+        queue.add("timed", at(1));
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            let key = queue.pop_due(at(2)).unwrap();
+            taken.push(key);
+            if key == "busy" {
+                queue.add_now("busy");
+            }
+        }
+        assert_eq!(taken, ["busy", "other", "timed", "busy"]);
     }
 
     proptest! {

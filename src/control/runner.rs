@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Plan, Queue, Recorder};
-use crate::api::{Kind, Object};
+use crate::api::{Kind, Object, meta};
 use crate::clock::Clock;
 use crate::store::{Change, CommitError, Store, Visibility, Watch};
 
@@ -47,6 +47,9 @@ pub trait Controller: Send + 'static {
 /// The longest sleep before due times are compared with the clock again: the wall clock may be set while we sleep.
 const RECHECK: Duration = Duration::from_secs(10);
 
+/// Between tries while the store refuses writes.
+const READ_ONLY_SECONDS: i64 = 10;
+
 /// A controller, its queue and its watches, ready to be stepped.
 pub struct Runner<C: Controller> {
     controller: C,
@@ -63,7 +66,8 @@ impl<C: Controller> Runner<C> {
         runner
     }
 
-    /// Lists everything anew: at the start, and if the ring has moved past a watch.
+    /// Lists everything anew: at the start, and if the ring has moved past a watch. The kinds are listed one after
+    /// another; [`Runner::observe`] then brings them to one revision.
     fn rebuild(&mut self, now: Timestamp) {
         self.controller.reset();
         self.watches.clear();
@@ -77,14 +81,16 @@ impl<C: Controller> Runner<C> {
         }
     }
 
-    /// Takes in all changes so far.
+    /// Takes in all changes so far, of all kinds up to the same revision.
     fn observe(&mut self, now: Timestamp) {
+        let until = self.store.revision();
         for i in 0..self.watches.len() {
             loop {
                 self.watches[i].look();
-                let Ok(events) = self.watches[i].try_next() else {
+                let Ok(events) = self.watches[i].try_next_until(until) else {
                     tracing::warn!(controller = C::NAME, "fell behind the event history; listing anew");
-                    return self.rebuild(now);
+                    self.rebuild(now);
+                    return self.observe(now);
                 };
                 if events.is_empty() {
                     break;
@@ -101,16 +107,18 @@ impl<C: Controller> Runner<C> {
     pub fn step(&mut self, now: Timestamp) -> bool {
         self.observe(now);
         let Some(key) = self.queue.pop_due(now) else { return false };
-        let plan = self.controller.reconcile(&key, now);
-        if let Some(at) = plan.again {
-            self.queue.add(key.clone(), at);
-        }
-        if !plan.effects.is_empty() {
+        let mut plan = self.controller.reconcile(&key, now);
+        while !plan.effects.is_empty() {
             match self.store.commit(plan.tx()) {
-                Ok(_) => {}
+                Ok(_) => break,
                 Err(CommitError::ReadOnly(detail)) => {
                     tracing::error!(controller = C::NAME, ?key, %detail, "decision not committed");
+                    self.queue.add(key, meta::add_seconds(now, READ_ONLY_SECONDS));
                     return false;
+                }
+                // A generated name that is taken: the rest is done, and the next round finds one missing.
+                Err(CommitError::AlreadyExists(kind, taken)) if plan.gives_up_creating(kind, &taken) => {
+                    plan.look_again(now);
                 }
                 Err(changed) => {
                     // Something changed after the view was taken: the next round sees it and decides anew.
@@ -119,6 +127,9 @@ impl<C: Controller> Runner<C> {
                     return true;
                 }
             }
+        }
+        if let Some(at) = plan.again {
+            self.queue.add(key, at);
         }
         for note in plan.notes {
             self.recorder.record(C::NAME, note);

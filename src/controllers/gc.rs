@@ -171,6 +171,11 @@ impl GarbageCollector {
 fn without_owner(object: &Object, uid: &str) -> Object {
     let mut object = object.clone();
     let meta = object.meta_mut();
+    let managed = meta.owner_references.iter().flatten().any(|o| o.uid == uid && o.controller == Some(true));
+    if managed {
+        // Nobody counts its end any more.
+        meta::remove_finalizer(meta, well_known::FINALIZER_JOB_TRACKING);
+    }
     if let Some(owners) = &mut meta.owner_references {
         owners.retain(|o| o.uid != uid);
         if owners.is_empty() {

@@ -42,7 +42,7 @@ struct State {
     dirty: bool,
     /// It stands in the list of logs to flush.
     listed: bool,
-    /// Bytes kept so far from the beginning.
+    /// Bytes kept so far from the beginning, with what each record takes beside them.
     head: usize,
     /// The latest records, once the beginning is full.
     tail: VecDeque<Vec<u8>>,
@@ -53,8 +53,9 @@ struct State {
 
 impl State {
     fn write(&mut self, stream: Stream, at: jiff::Timestamp, bytes: &[u8]) {
-        if self.head + bytes.len() <= HEAD {
-            self.head += bytes.len();
+        let size = bytes.len() + OVERHEAD;
+        if self.head + size <= HEAD {
+            self.head += size;
             record::append(&mut self.open, stream, at, bytes);
             self.dirty = true;
             if self.open.len() >= CHUNK {
@@ -64,15 +65,14 @@ impl State {
         }
         // From here on everything goes to the tail, so that the order is kept.
         self.head = HEAD;
-        let mut entry = Vec::with_capacity(OVERHEAD + bytes.len());
+        let mut entry = Vec::with_capacity(size);
         record::append(&mut entry, stream, at, bytes);
-        self.tail_bytes += bytes.len();
+        self.tail_bytes += size;
         self.tail.push_back(entry);
         while self.tail_bytes > TAIL {
             let Some(oldest) = self.tail.pop_front() else { break };
-            let size = oldest.len() - OVERHEAD;
-            self.tail_bytes -= size;
-            self.dropped += size as u64;
+            self.tail_bytes -= oldest.len();
+            self.dropped += (oldest.len() - OVERHEAD) as u64;
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Scheduler {
     line: VecDeque<Key>,
     /// Waiting pods that fitted nowhere when they were last tried, in the order in which they came.
     unschedulable: VecDeque<Key>,
+    /// How many of them are to be tried again, because something was freed since.
+    retry: usize,
 }
 
 impl Controller for Scheduler {
@@ -59,7 +61,7 @@ impl Controller for Scheduler {
             Object::Pod(pod) => self.observe_pod(seen.object.key(), pod, gone),
             _ => {}
         }
-        if !self.line.is_empty() {
+        if !self.line.is_empty() || self.retry > 0 {
             queue.add_now(());
         }
     }
@@ -70,7 +72,7 @@ impl Controller for Scheduler {
         let mut nodes: Vec<NodeView> = self.nodes.values().cloned().collect();
         let mut bound: Vec<Key> = Vec::new();
         for _ in 0..AT_ONCE {
-            let Some(key) = self.line.pop_front() else { break };
+            let Some(key) = self.line.pop_front().or_else(|| self.next_retry(&nodes)) else { break };
             if bound.contains(&key) {
                 continue;
             }
@@ -84,7 +86,7 @@ impl Controller for Scheduler {
         for key in bound.into_iter().rev() {
             self.line.push_front(key);
         }
-        if !self.line.is_empty() {
+        if !self.line.is_empty() || self.retry > 0 && has_room(&nodes) {
             plan.look_again(now);
         }
         plan
@@ -121,11 +123,13 @@ fn schedule(pod: &Arc<Pod>, nodes: &mut [NodeView], now: Timestamp, plan: &mut P
 impl Scheduler {
     fn observe_node(&mut self, node: &Arc<Node>, gone: bool) {
         let name = node.metadata.name.clone().unwrap_or_default();
-        let used = self.nodes.remove(&name).map(|n| n.used).unwrap_or_default();
+        self.nodes.remove(&name);
         if !gone {
-            self.nodes.insert(name, NodeView { used, ..NodeView::new(node.clone()) });
+            let mut view = NodeView::new(node.clone());
+            self.placed.values().filter(|(on, _)| *on == name).for_each(|(_, demand)| view.used.add(demand));
+            self.nodes.insert(name, view);
         }
-        self.try_again(usize::MAX);
+        self.retry = self.unschedulable.len();
     }
 
     fn observe_pod(&mut self, key: Key, pod: &Arc<Pod>, gone: bool) {
@@ -153,17 +157,25 @@ impl Scheduler {
                     if let Some(view) = self.nodes.get_mut(&node) {
                         view.used.subtract(&demand);
                     }
-                    // What one pod frees lets few pods in: try those that came first.
-                    self.try_again(4);
+                    self.retry = self.unschedulable.len();
                 }
             }
         }
     }
 
-    fn try_again(&mut self, most: usize) {
-        let most = most.min(self.unschedulable.len());
-        self.line.extend(self.unschedulable.drain(..most));
+    /// The next pod that did not fit before, if something was freed since and there is room for any.
+    fn next_retry(&mut self, nodes: &[NodeView]) -> Option<Key> {
+        if self.retry == 0 || !has_room(nodes) {
+            return None;
+        }
+        self.retry -= 1;
+        self.unschedulable.pop_front()
     }
+}
+
+/// Whether a node takes any more pods at all: once it does not, there is no use in trying one after the other.
+fn has_room(nodes: &[NodeView]) -> bool {
+    nodes.iter().any(|n| n.used.pods < n.capacity.pods)
 }
 
 fn is_ours(pod: &Pod) -> bool {

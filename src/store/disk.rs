@@ -15,6 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -61,7 +62,7 @@ impl Disk {
         let io = |source| OpenError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         remove_half_snapshots(dir).map_err(io)?;
-        let db = match open_sled(dir) {
+        let db = match open_once_free(dir) {
             // Snapshots only speed up the opening: without them sled reads its whole log.
             Err(OpenError::Damaged { .. }) if set_snapshots_aside(dir).map_err(io)? => open_sled(dir)?,
             other => other?,
@@ -117,6 +118,20 @@ impl Disk {
         }
         Ok(records)
     }
+}
+
+/// A store that was closed a moment ago may still be held: by a process that is ending, or by sled's own threads.
+const HELD_FOR: Duration = Duration::from_secs(3);
+
+fn open_once_free(dir: &Path) -> Result<sled::Db, OpenError> {
+    let pause = Duration::from_millis(20);
+    for _ in 0..HELD_FOR.as_millis() / pause.as_millis() {
+        match open_sled(dir) {
+            Err(OpenError::Locked { .. }) => std::thread::park_timeout(pause),
+            other => return other,
+        }
+    }
+    open_sled(dir)
 }
 
 fn open_sled(dir: &Path) -> Result<sled::Db, OpenError> {

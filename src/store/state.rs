@@ -1,7 +1,7 @@
 //! What is in memory: the objects of each kind in order, the latest events of each kind, the revision counter.
 //! No I/O and no waiting: every function here runs under the store's lock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -73,7 +73,19 @@ impl State {
 
     /// Whether all of `tx` can be committed.
     pub fn check(&self, tx: &Tx) -> Result<(), CommitError> {
+        let mut written = HashSet::with_capacity(tx.ops.len());
         for op in &tx.ops {
+            let id = match op {
+                Op::Create(object) | Op::Update(object) => (object.kind(), object.key()),
+                Op::Delete(kind, key, _) => (*kind, key.clone()),
+            };
+            if let Some((kind, key)) = written.replace(id) {
+                // The second write of an object is based on a version that the first replaces.
+                return Err(match op {
+                    Op::Create(_) => CommitError::AlreadyExists(kind, key),
+                    _ => CommitError::Stale(kind, key),
+                });
+            }
             match op {
                 Op::Create(object) => {
                     let (kind, key) = (object.kind(), object.key());
@@ -166,7 +178,7 @@ impl State {
             }
             objects.push(object);
         }
-        if objects.is_empty() && !tx.sides.is_empty() {
+        if touched.is_empty() && !tx.sides.is_empty() {
             // Side records alone take a revision too, so that their durability can be awaited.
             self.revision += 1;
         }

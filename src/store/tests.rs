@@ -79,6 +79,25 @@ fn a_transaction_is_refused_whole() {
 }
 
 #[test]
+fn a_transaction_writes_an_object_once() {
+    let f = Fixture::new();
+    let twice = Tx::new().create(config_map("a", "1")).create(config_map("a", "2"));
+    assert_eq!(f.store.commit(twice).unwrap_err(), CommitError::AlreadyExists(Kind::ConfigMap, key("a")));
+    assert_eq!(f.store.get(Kind::ConfigMap, &key("a")), None);
+}
+
+#[test]
+fn watches_read_to_one_revision_see_nothing_later() {
+    let f = Fixture::new();
+    let mut watch = f.store.watch(Kind::ConfigMap, 0, Visibility::Committed);
+    let first = f.put("a", "1").revision();
+    f.put("b", "1");
+    assert_eq!(watch.try_next_until(first).unwrap().len(), 1);
+    assert!(watch.try_next_until(first).unwrap().is_empty());
+    assert_eq!(watch.try_next().unwrap().len(), 1);
+}
+
+#[test]
 fn a_stale_version_and_another_uid_are_refused() {
     let f = Fixture::new();
     let old = f.put("a", "1");

@@ -74,9 +74,15 @@ impl Watch {
 
     /// The next events without waiting; empty if there are none yet.
     pub fn try_next(&mut self) -> Result<Vec<Arc<Event>>, Expired> {
+        self.try_next_until(u64::MAX)
+    }
+
+    /// As [`Watch::try_next`], but none after revision `until`: several watches read to one revision together see one
+    /// state of the world.
+    pub fn try_next_until(&mut self, until: u64) -> Result<Vec<Arc<Event>>, Expired> {
         let until = match &self.durable {
-            Some(durable) => durable.borrow().revision,
-            None => u64::MAX,
+            Some(durable) => until.min(durable.borrow().revision),
+            None => until,
         };
         let state = self.shared.state.read();
         let events = state.events(self.kind, self.cursor, until, CHUNK)?;

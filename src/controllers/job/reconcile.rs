@@ -4,6 +4,7 @@
 //! The cost is that of the pods that finished since the last look and of those created or deleted now, never that of
 //! all pods of the Job.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -61,6 +62,10 @@ fn released(pod: &Arc<Pod>) -> Object {
     object
 }
 
+fn is_over(object: &Object) -> bool {
+    object.as_pod().is_none_or(|pod| facts::is_finished(pod))
+}
+
 struct Sync<'a> {
     job: &'a Arc<Job>,
     pods: &'a Tracked,
@@ -100,9 +105,12 @@ impl<'a> Sync<'a> {
     fn start(&mut self, spec: &JobSpec) {
         if self.status.start_time.is_none() {
             self.status.start_time = Some(meta::time(self.now));
+            let exact = meta::format_micros(self.now);
             if spec.active_deadline_seconds.is_some() {
-                let exact = meta::format_micros(self.now);
                 meta::set_annotation(&mut self.next.metadata, well_known::ANNOTATION_START_TIME, exact);
+            } else if let Some(annotations) = &mut self.next.metadata.annotations {
+                // That of another Job, from which this one was copied.
+                annotations.remove(well_known::ANNOTATION_START_TIME);
             }
         }
     }
@@ -185,7 +193,10 @@ impl<'a> Sync<'a> {
                 (true, _) => self.delete(pod, plan),
             }
         }
-        if self.active == 0 && self.pods.terminating.is_empty() && self.uncounted == 0 {
+        // A pod that is told to stop now is seen to have stopped in a later look.
+        let stopping =
+            plan.effects.iter().any(|e| matches!(e, Effect::Update(o) if meta::is_deleting(o.meta()) && !is_over(o)));
+        if self.active == 0 && !stopping && self.pods.terminating.is_empty() && self.uncounted == 0 {
             status::set_terminal(&mut self.status, cause, self.now);
             let job = Object::Job(self.job.clone());
             plan.notes.push(match cause.is_success() {
@@ -213,9 +224,13 @@ impl<'a> Sync<'a> {
     fn manage(&mut self, spec: &JobSpec, plan: &mut Plan) {
         if let Some(deadline) = self.deadline() {
             plan.look_again(deadline);
+            self.stamp(deadline, plan);
         }
         if self.uncounted > 0 {
             // What has succeeded is not known yet: a pod created now might be one too many.
+            return;
+        }
+        if plan.effects.len() >= AT_ONCE {
             return;
         }
         let wanted = wanted_active(spec, self.counts());
@@ -236,12 +251,32 @@ impl<'a> Sync<'a> {
         }
     }
 
+    /// Tells the nodes of a deadline that was moved while pods run. Only pods that know another are written.
+    fn stamp(&self, deadline: Timestamp, plan: &mut Plan) {
+        let exact = meta::format_micros(deadline);
+        let known = |pod: &Pod| meta::annotation(&pod.metadata, well_known::ANNOTATION_DEADLINE) == Some(&exact);
+        for pod in self.pods.active.values().filter(|pod| !known(pod)) {
+            if plan.effects.len() >= AT_ONCE {
+                return plan.look_again(self.now);
+            }
+            let mut object = Object::Pod(pod.clone());
+            meta::set_annotation(object.meta_mut(), well_known::ANNOTATION_DEADLINE, exact.clone());
+            plan.effects.push(Effect::Update(object));
+        }
+    }
+
     fn create(&mut self, missing: usize, plan: &mut Plan) {
         let deadline = self.deadline();
         let job = Object::Job(self.job.clone());
+        let mut names = HashSet::new();
         for _ in 0..missing.min(AT_ONCE) {
             let pod = new_pod(self.job, deadline, self.now, self.ids);
             let name = pod.metadata.name.as_deref().unwrap_or_default();
+            if !names.insert(name.to_owned()) {
+                // One of fourteen million, drawn twice: the next look draws again.
+                plan.look_again(self.now);
+                continue;
+            }
             plan.notes.push(Note::normal(&job, "SuccessfulCreate", format!("Created pod: {name}")));
             plan.effects.push(Effect::Create(pod.into()));
             self.active += 1;

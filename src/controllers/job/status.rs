@@ -60,7 +60,8 @@ pub fn decided(status: &JobStatus) -> Option<Cause> {
     if is_true(status, well_known::COND_SUCCESS_CRITERIA_MET) {
         return Some(Cause::CompletionsReached);
     }
-    let target = status.conditions.iter().flatten().find(|c| c.type_ == well_known::COND_FAILURE_TARGET)?;
+    let is_target = |c: &&JobCondition| c.type_ == well_known::COND_FAILURE_TARGET && c.status == "True";
+    let target = status.conditions.iter().flatten().find(is_target)?;
     match target.reason.as_deref() {
         Some("DeadlineExceeded") => Some(Cause::DeadlineExceeded),
         _ => Some(Cause::BackoffLimitExceeded),

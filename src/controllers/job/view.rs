@@ -60,13 +60,30 @@ fn classify(pod: &Pod) -> Class {
     }
 }
 
+/// The Job that a pod belongs to: where it stands, and its uid.
+fn owner(pod: &Pod) -> Option<(Key, String)> {
+    let owner = meta::controller_of(&pod.metadata).filter(|o| o.kind == "Job")?;
+    Some((Key::new(pod.metadata.namespace.clone().unwrap_or_default(), owner.name.clone()), owner.uid.clone()))
+}
+
 impl View {
     pub fn entry(&self, key: &Key) -> Option<&Entry> {
         self.jobs.get(key)
     }
 
-    /// Takes in a change; answers the Job that it concerns.
+    /// Takes in a change; answers the Job that it concerns. A pod that changed hands concerns the Job that lost it.
     pub fn observe(&mut self, seen: &Seen<'_>, now: Timestamp) -> Option<Key> {
+        if let (Object::Pod(pod), Some(Object::Pod(old))) = (seen.object, seen.old)
+            && let Some((key, uid)) = owner(old)
+            && owner(pod) != Some((key.clone(), uid.clone()))
+        {
+            let tracked = self.jobs.get_mut(&key).and_then(|entry| entry.pods.get_mut(&uid));
+            if let Some(tracked) = tracked {
+                tracked.forget(pod.metadata.name.as_deref().unwrap_or_default());
+            }
+            self.forget_if_empty(&key);
+            return self.observe(&Seen { old: None, ..*seen }, now).or(Some(key));
+        }
         match seen.object {
             Object::Job(job) => {
                 let key = seen.object.key();
@@ -81,10 +98,9 @@ impl View {
     }
 
     fn observe_pod(&mut self, pod: &Arc<Pod>, seen: &Seen<'_>, now: Timestamp) -> Option<Key> {
-        let owner = meta::controller_of(&pod.metadata).filter(|o| o.kind == "Job")?;
-        let key = Key::new(pod.metadata.namespace.clone().unwrap_or_default(), owner.name.clone());
+        let (key, uid) = owner(pod)?;
         let entry = self.jobs.entry(key.clone()).or_default();
-        let tracked = entry.pods.entry(owner.uid.clone()).or_default();
+        let tracked = entry.pods.entry(uid).or_default();
         let name = pod.metadata.name.clone().unwrap_or_default();
         let was_finished = tracked.forget(&name);
         if seen.change != Change::Deleted {

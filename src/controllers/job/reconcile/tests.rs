@@ -266,6 +266,33 @@ fn a_deadline_ends_a_job_once_its_nodes_have_stopped_its_pods() {
 }
 
 #[test]
+fn a_deadline_that_is_moved_reaches_the_pods_that_run() {
+    let mut w = World::new(JobSpec { active_deadline_seconds: Some(5), ..spec(Some(1), 1, 6) });
+    w.settle();
+    w.job.spec.as_mut().unwrap().active_deadline_seconds = Some(60);
+    w.tell_job();
+    w.settle();
+    let told = meta::annotation(&w.pods[&w.active()[0]].metadata, well_known::ANNOTATION_DEADLINE).unwrap();
+    assert_eq!(meta::parse_micros(told), Some(meta::add_seconds(w.now, 60)));
+}
+
+#[test]
+fn a_pod_that_loses_its_owner_is_no_longer_counted_as_active() {
+    let mut w = World::new(spec(Some(2), 2, 6));
+    w.settle();
+    let name = w.active()[0].clone();
+    let old = Object::from(w.pods[&name].clone());
+    let mut orphan = w.pods[&name].clone();
+    orphan.metadata.owner_references = None;
+    let object = Object::from(orphan.clone());
+    let key = w.view.observe(&Seen { change: Change::Modified, object: &object, old: Some(&old) }, w.now);
+    w.pods.insert(name, orphan);
+    assert_eq!(key, Some(crate::api::Key::new("default", "j")), "the Job that lost it looks again");
+    w.settle();
+    assert_eq!((w.numbers(), w.pods.len()), ((2, 0, 0), 3));
+}
+
+#[test]
 fn failure_wins_over_a_success_seen_in_the_same_look() {
     let mut w = World::new(JobSpec { active_deadline_seconds: Some(5), ..spec(Some(1), 1, 6) });
     w.settle();
