@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -119,12 +119,12 @@ impl<C: Cluster> Driver<C> {
         }
         let mut crash_loop = CrashLoop::default();
         let mut is_restart = false;
-        let Ok(mut dir) = PodDir::new(&self.node.config.pods_dir, self.pod.metadata.uid.as_deref().unwrap_or_default())
+        let Ok(dir) = PodDir::new(&self.node.config.pods_dir, self.pod.metadata.uid.as_deref().unwrap_or_default())
         else {
             return self.finish_unstarted(Stop::Told("InvalidUid".to_owned())).await;
         };
         loop {
-            let prepared = match self.prepare(&mut dir).await {
+            let prepared = match self.prepare(&dir).await {
                 Ok(prepared) => prepared,
                 Err(stop) => return self.finish_unstarted(stop).await,
             };
@@ -162,7 +162,7 @@ impl<C: Cluster> Driver<C> {
     // ---- what is needed before a run ----
 
     /// Waits for image, configuration and volumes. Fails with what stopped the pod meanwhile.
-    async fn prepare(&mut self, dir: &mut PodDir) -> Result<Prepared, Stop> {
+    async fn prepare(&mut self, dir: &PodDir) -> Result<Prepared, Stop> {
         loop {
             // Listen first, then look.
             let mut modules = self.node.modules.index().changed();
@@ -170,7 +170,9 @@ impl<C: Cluster> Driver<C> {
             if let Some(stop) = self.stop_now() {
                 return Err(stop);
             }
-            let missing = match try_prepare(&self.node, &self.pod, dir).await {
+            let nothing = ContainerSpec::default();
+            let spec = self.pod.spec.as_ref().and_then(|s| s.containers.first()).unwrap_or(&nothing);
+            let missing = match try_prepare(&self.node, &self.pod, spec, dir).await {
                 Ok(prepared) => {
                     self.image_id = prepared.digest.to_string();
                     return Ok(prepared);

@@ -33,10 +33,13 @@ pub enum Awaits {
     Nothing,
 }
 
-/// Looks for all that the pod's container needs, and makes its directories.
-pub async fn try_prepare<C: Cluster>(node: &Shared<C>, pod: &Pod, dir: &mut PodDir) -> Result<Prepared, Missing> {
-    let nothing = ContainerSpec::default();
-    let spec = pod.spec.as_ref().and_then(|s| s.containers.first()).unwrap_or(&nothing);
+/// Looks for all that one container of the pod needs, and makes its directories.
+pub async fn try_prepare<C: Cluster>(
+    node: &Shared<C>,
+    pod: &Pod,
+    spec: &ContainerSpec,
+    dir: &PodDir,
+) -> Result<Prepared, Missing> {
     let (reference, digest) = resolve(node, spec)?;
     let program = node.modules.program(digest).await.map_err(|error| Missing {
         reason: "ErrImagePull",

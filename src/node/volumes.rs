@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use k8s_openapi::api::core::v1::{Container, KeyToPath, Pod, Volume};
 
@@ -97,7 +98,7 @@ fn choose(all: Files, items: Option<&[KeyToPath]>, optional: Option<bool>) -> Re
 #[derive(Debug)]
 pub struct PodDir {
     path: PathBuf,
-    made: bool,
+    made: AtomicBool,
 }
 
 impl PodDir {
@@ -105,20 +106,20 @@ impl PodDir {
     pub fn new(base: &Path, uid: &str) -> io::Result<PodDir> {
         let plain = !uid.is_empty() && uid.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         match plain {
-            true => Ok(PodDir { path: base.join(uid), made: false }),
+            true => Ok(PodDir { path: base.join(uid), made: AtomicBool::new(false) }),
             false => Err(io::Error::new(io::ErrorKind::InvalidInput, "the pod's uid is not a file name")),
         }
     }
 
     /// Makes what `container` needs and answers its mounts. Blocks on the disk. Called again for a restart, it keeps
     /// what emptyDir volumes hold and makes the rest anew.
-    pub fn prepare(&mut self, container: &Container, contents: &Contents, needs_root: bool) -> io::Result<Vec<Mount>> {
+    pub fn prepare(&self, container: &Container, contents: &Contents, needs_root: bool) -> io::Result<Vec<Mount>> {
         let mounted = container.volume_mounts.as_deref().unwrap_or_default();
         if !needs_root && mounted.is_empty() {
             return Ok(Vec::new());
         }
-        self.made = true;
-        let root = self.path.join("root");
+        self.made.store(true, Ordering::Relaxed);
+        let root = self.path.join("roots").join(&container.name);
         remove_if_there(&root)?;
         fs::create_dir_all(root.join("tmp"))?;
         fs::create_dir_all(root.join("dev"))?;
@@ -156,7 +157,7 @@ impl PodDir {
 
 impl Drop for PodDir {
     fn drop(&mut self) {
-        if self.made
+        if *self.made.get_mut()
             && let Err(error) = remove_if_there(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "a pod's directory could not be removed");
@@ -214,7 +215,7 @@ mod tests {
         let contents = Contents([("e".to_owned(), None), ("c".to_owned(), Some(files))].into());
         let container =
             Container { volume_mounts: Some(vec![mount("e", "/state"), mount("c", "/etc/c")]), ..Container::default() };
-        let mut dir = PodDir::new(base.path(), "u-1").unwrap();
+        let dir = PodDir::new(base.path(), "u-1").unwrap();
         let mounts = dir.prepare(&container, &contents, false).unwrap();
         let shown: Vec<_> = mounts.iter().map(|m| (m.guest.as_str(), m.writable)).collect();
         assert_eq!(shown, [("/", true), ("/state", true), ("/etc/c", false)]);
@@ -233,7 +234,7 @@ mod tests {
         let sub = VolumeMount { sub_path: Some("a".to_owned()), ..mount("e", "/sub") };
         let container =
             Container { volume_mounts: Some(vec![mount("e", "/e"), sub, mount("c", "/c")]), ..Container::default() };
-        let mut dir = PodDir::new(base.path(), "u").unwrap();
+        let dir = PodDir::new(base.path(), "u").unwrap();
         let empty = Contents([("e".to_owned(), None), ("c".to_owned(), Some(Files::new()))].into());
         let mounts = dir.prepare(&container, &empty, false).unwrap();
         assert!(!mounts[3].writable, "a ConfigMap that is empty now may be filled later");
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn a_pod_without_files_makes_no_directory_and_a_strange_uid_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        let mut dir = PodDir::new(base.path(), "u").unwrap();
+        let dir = PodDir::new(base.path(), "u").unwrap();
         assert!(dir.prepare(&Container::default(), &Contents::default(), false).unwrap().is_empty());
         assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
         assert!(PodDir::new(base.path(), "../x").is_err());
