@@ -112,6 +112,9 @@ impl App {
             name: node_name,
             max_pods: config.max_pods,
             default_memory_bytes: config.default_memory_bytes,
+            default_scratch_bytes: config.default_scratch_bytes,
+            host_paths: config.host_paths.clone(),
+            network: config.network.clone(),
             pods_dir: config.data_dir.join("pods"),
         };
         if let Some(guests) = &self.guests {

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 /// Where a `kubectl` without any configuration looks.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
@@ -17,6 +19,10 @@ pub const EVENT_RING: usize = 16_384;
 /// Memory of a container that sets no limit: enough for most programs, and little enough that a node survives many.
 pub const DEFAULT_MEMORY_BYTES: u64 = 512 << 20;
 
+/// Bytes that a pod may write to disk where it sets no limit: room for ordinary intermediate files, and a thousand pods
+/// that fill it stay below what a disk holds.
+pub const DEFAULT_SCRATCH_BYTES: u64 = 1 << 30;
+
 /// What the parts of kiln are made from.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,6 +31,11 @@ pub struct Config {
     pub node_name: String,
     pub max_pods: u32,
     pub default_memory_bytes: u64,
+    pub default_scratch_bytes: u64,
+    /// Directories of this machine below which hostPath volumes may lie; none unless given.
+    pub host_paths: Vec<PathBuf>,
+    /// Addresses that pods which ask for the network may reach; none unless given.
+    pub network: Vec<IpNet>,
     pub event_ring: usize,
 }
 
@@ -35,6 +46,9 @@ impl Config {
             node_name: "kiln".to_owned(),
             max_pods: DEFAULT_MAX_PODS,
             default_memory_bytes: DEFAULT_MEMORY_BYTES,
+            default_scratch_bytes: DEFAULT_SCRATCH_BYTES,
+            host_paths: Vec::new(),
+            network: Vec::new(),
             event_ring: EVENT_RING,
         }
     }

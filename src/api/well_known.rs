@@ -41,3 +41,7 @@ pub const REASON_NODE_RESTARTED: &str = "NodeRestarted";
 /// On a pod: why it must be stopped now (a reason of its Job's failure). The node ends it as Failed with this reason,
 /// so that it stays with its log, where Kubernetes would delete it.
 pub const ANNOTATION_STOP: &str = "kiln.dev/stop";
+/// On a pod: `outbound` opens the network, to the addresses that the node allows.
+pub const ANNOTATION_NETWORK: &str = "kiln.dev/network";
+/// On a pod: `wait` lets its guests run on to the end of the grace period when it is deleted.
+pub const ANNOTATION_ON_DELETE: &str = "kiln.dev/on-delete";

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+pub mod allow;
 pub mod manifest;
 pub mod output;
 pub mod progress;

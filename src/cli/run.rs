@@ -9,6 +9,7 @@ use clap::Args;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use tokio::sync::mpsc;
 
+use super::allow::AllowArgs;
 use super::manifest::{self, Item};
 use super::progress::{End, Progress, end};
 use super::{Failure, exit, output};
@@ -33,6 +34,8 @@ pub struct RunArgs {
     /// Pods at once
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=i64::from(config::MOST_PODS)))]
     max_pods: u32,
+    #[command(flatten)]
+    allow: AllowArgs,
 }
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
@@ -43,7 +46,8 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
         None => Some(tempfile::tempdir().map_err(|e| Failure::failed(format!("no temporary directory: {e}")))?),
     };
     let data_dir = args.data_dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
-    let config = Config { max_pods: args.max_pods, ..Config::new(data_dir) };
+    let mut config = Config { max_pods: args.max_pods, ..Config::new(data_dir) };
+    args.allow.apply(&mut config)?;
     let runtime = super::runtime()?;
     let done = runtime.block_on(async {
         let mut app = App::start(&config).await.map_err(Failure::failed)?;

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::allow::AllowArgs;
 use super::{Failure, exit};
 use crate::app::{self, Access, App};
 use crate::config::{self, Config};
@@ -29,6 +30,8 @@ pub struct ServeArgs {
     /// Pods at once
     #[arg(long, default_value_t = config::DEFAULT_MAX_PODS, value_parser = clap::value_parser!(u32).range(1..=i64::from(config::MOST_PODS)))]
     max_pods: u32,
+    #[command(flatten)]
+    allow: AllowArgs,
     /// How log lines look, on stderr
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -57,7 +60,8 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
         Some(name) => check_name(name)?,
         None => app::default_node_name(),
     };
-    let config = Config { node_name, max_pods: args.max_pods, ..Config::new(args.data_dir) };
+    let mut config = Config { node_name, max_pods: args.max_pods, ..Config::new(args.data_dir) };
+    args.allow.apply(&mut config)?;
     let runtime = super::runtime()?;
     let done = runtime.block_on(serve(args.listen, config, Access { token, loopback }));
     runtime.shutdown_background();

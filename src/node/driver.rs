@@ -25,7 +25,7 @@ use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter, Stream};
-use crate::sandbox::{self, Cancel, Deadline, Limits, Outcome, Run, Sink};
+use crate::sandbox::{self, Cancel, Deadline, Disk, Limits, Network, Outcome, Run, Sink};
 use crate::store::Tx;
 
 /// Drives the pod to its end and reports it, whatever happens on the way.
@@ -205,6 +205,8 @@ impl<C: Cluster> Driver<C> {
             argv: prepared.argv,
             env: prepared.env,
             mounts: prepared.mounts,
+            disk: Disk::unlimited(),
+            network: Network::none(),
             sink: Arc::new(ToLog(log.clone())),
             limits: self.limits(),
             deadline: self.deadline.clone(),

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Pod;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -40,6 +41,12 @@ pub struct NodeConfig {
     pub max_pods: u32,
     /// Memory of a container that sets no limit, in bytes.
     pub default_memory_bytes: u64,
+    /// Bytes that a pod may write to its scratch directories and to volumes that set no limit.
+    pub default_scratch_bytes: u64,
+    /// Directories of the machine below which hostPath volumes may lie.
+    pub host_paths: Vec<PathBuf>,
+    /// Addresses that pods with the annotation `kiln.dev/network: outbound` may reach.
+    pub network: Vec<IpNet>,
     /// Where pods' directories are made. Everything in it is removed at the start.
     pub pods_dir: PathBuf,
 }

@@ -30,6 +30,9 @@ pub fn ended(outcome: &Outcome, started: Timestamp, finished: Timestamp) -> Ende
         Outcome::MemoryLimit { limit_bytes } => {
             (KILLED, "OOMKilled", Some(format!("needed more memory than its limit of {limit_bytes} bytes")))
         }
+        Outcome::DiskLimit { area, limit_bytes } => {
+            (KILLED, "Evicted", Some(format!("wrote more to {area} than its limit of {limit_bytes} bytes")))
+        }
         Outcome::Trap { message, .. } => (ABORTED, "Error", Some(message.clone())),
         Outcome::Cancelled => (KILLED, "Error", Some("stopped".to_owned())),
         Outcome::StartFailed { reason } => (CANNOT_START, "StartError", Some(reason.clone())),
@@ -224,6 +227,7 @@ mod tests {
             (Outcome::DeadlineExceeded, 137, "DeadlineExceeded"),
             (Outcome::FuelExhausted { limit: 5 }, 137, "FuelExhausted"),
             (Outcome::MemoryLimit { limit_bytes: 5 }, 137, "OOMKilled"),
+            (Outcome::DiskLimit { area: "v".to_owned(), limit_bytes: 5 }, 137, "Evicted"),
             (Outcome::Trap { kind: TrapKind::Unreachable, message: "m".to_owned() }, 134, "Error"),
             (Outcome::Cancelled, 137, "Error"),
             (Outcome::StartFailed { reason: "r".to_owned() }, 128, "StartError"),

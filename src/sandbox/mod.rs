@@ -14,8 +14,10 @@
 //! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
 //! - a word of Kubernetes.
 
+mod disk;
 mod engine;
 mod limits;
+mod network;
 mod outcome;
 mod program;
 mod refusal;
@@ -25,7 +27,9 @@ mod stop;
 mod ticker;
 mod wasi;
 
+pub use disk::{Area, Disk};
 pub use engine::{Sandbox, SandboxConfig, SandboxError};
+pub use network::Network;
 pub use outcome::{Outcome, TrapKind};
 pub use program::{Facts, LoadError, Program, ProgramKind};
 pub use refusal::Refusal;

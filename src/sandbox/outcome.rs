@@ -19,6 +19,8 @@ pub enum Outcome {
     FuelExhausted { limit: u64 },
     /// It was refused memory beyond its limit, and could not go on without.
     MemoryLimit { limit_bytes: u64 },
+    /// It wrote more below the directory `area` than its limit.
+    DiskLimit { area: String, limit_bytes: u64 },
     /// It did what WebAssembly does not allow. `message` says what and where, with the guest's function names.
     Trap { kind: TrapKind, message: String },
     /// It was stopped through its [`super::Cancel`].

@@ -19,8 +19,10 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
+use super::disk::Disk;
 use super::engine::{Inner, Sandbox};
 use super::limits::GuestLimits;
+use super::network::Network;
 use super::outcome::{Facts, Outcome, Stop, outcome};
 use super::program::{Code, Program};
 use super::stdio::Sink;
@@ -45,6 +47,10 @@ pub struct Run {
     pub argv: Vec<String>,
     pub env: Vec<(String, String)>,
     pub mounts: Vec<Mount>,
+    /// How much it may write to them.
+    pub disk: Disk,
+    /// Which addresses it may reach.
+    pub network: Network,
     /// Takes stdout and stderr. Input is empty.
     pub sink: Arc<dyn Sink>,
     pub limits: Limits,
@@ -105,7 +111,7 @@ impl Sandbox {
 
 impl Inner {
     async fn run(&self, program: &Program, run: Run, start: Instant, usage: &mut Usage) -> Outcome {
-        let Run { argv, env, mounts, sink, limits, deadline, cancel } = run;
+        let Run { argv, env, mounts, disk: _, network: _, sink, limits, deadline, cancel } = run;
         if cancel.is_cancelled() {
             return Outcome::Cancelled;
         }

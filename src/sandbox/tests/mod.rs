@@ -57,6 +57,8 @@ fn plain_run() -> Run {
         argv: vec!["guest".to_owned()],
         env: Vec::new(),
         mounts: Vec::new(),
+        disk: Disk::unlimited(),
+        network: Network::none(),
         sink: Arc::new(Counted::default()),
         limits: Limits { memory_bytes: 64 * MIB, table_elements: 10_000, fuel: None },
         deadline: Deadline::at(now() + Duration::from_secs(20)),
