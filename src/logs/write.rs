@@ -182,7 +182,7 @@ impl LogWriter {
     }
 
     /// Tells followers that the end of the log is part of this commit.
-    pub fn committed(self, revision: u64) {
+    pub fn committed(&self, revision: u64) {
         self.live.progress.send_modify(|p| *p = Progress { revision: p.revision.max(revision), done: true });
     }
 }

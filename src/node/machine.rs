@@ -1,21 +1,31 @@
 //! The life of a pod, as plain data and plain decisions.
 //!
 //! ```text
-//!  Waiting ──start──► Running ──exit 0──────────────────► Ended: Succeeded
-//!  (image, env,          │
-//!   volumes, a slot)     ├─exit ≠ 0, Never──────────────► Ended: Failed
-//!     ▲                  └─exit ≠ 0, OnFailure─┐
-//!     └──── after a back-off, restarts + 1 ────┘ (CrashLoopBackOff; the pod counts as running)
+//!  a container:  Waiting ──start──► Running ──exit 0──────────────► Ended
+//!                (image, env,          ├─exit ≠ 0, Never──────────► Ended
+//!                 volumes, a slot)     └─exit ≠ 0, OnFailure──────► Ended, and started again after a back-off
+//!                                                                   (Waiting: CrashLoopBackOff)
 //!
-//!  any ──deadline, told to stop, deleted──► Ended: Failed, unless its container had ended with 0
+//!  a pod:        init containers, one after the other, each until it has succeeded
+//!                ─► all other containers, at the same time
+//!                ─► over: all have succeeded; or one has failed that is not started again; or it was stopped
+//!
+//!  any ──deadline, told to stop, evicted, deleted──► nothing is started any more; over once nothing runs
 //! ```
 //!
-//! A terminal phase is published once, after everything of the pod has stopped, and never changes
-//! (kubernetes `pkg/kubelet/kubelet_pods.go`, `getPhase`).
+//! Invariants, held by the tests below:
+//! - a pod that is over stays over, and its phase never changes again;
+//! - it is over only when none of its containers runs;
+//! - no container is started while an init container before it has not succeeded, nor after the pod was stopped;
+//! - a container is never started twice at once.
+//!
+//! Rules from kubernetes `pkg/kubelet/kubelet_pods.go` (`getPhase`) and `pkg/kubelet/kuberuntime` (`computePodActions`,
+//! `doBackOff`).
 
 use jiff::Timestamp;
 
-use crate::api::{meta, well_known};
+use super::crash_loop::CrashLoop;
+use crate::api::well_known;
 
 /// How one run of a container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +47,17 @@ pub enum State {
 /// A container and its earlier run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
+    pub name: String,
+    pub image: String,
+    /// The digest of the module, once it is known.
+    pub image_id: String,
     pub state: State,
     pub last: Option<Ended>,
-    pub restarts: u32,
+    /// How often it was started.
+    pub starts: u32,
+    crash_loop: CrashLoop,
+    /// Somebody prepares, runs or waits to start it.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,129 +66,250 @@ pub enum RestartPolicy {
     OnFailure,
 }
 
-/// Why a pod is stopped from outside.
+/// Why a pod is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// Its own `activeDeadlineSeconds`, or that of its Job.
     Deadline,
     /// Its Job has failed, for this reason.
     Told(String),
+    /// It took more of the node than it may; the message says what.
+    Evicted(String),
+    /// The node cannot take it on at all: reason and message.
+    Rejected(&'static str, String),
     Deleted,
 }
 
 impl Stop {
     /// `status.reason` and `status.message` of the pod.
     pub fn words(&self) -> Option<(String, String)> {
-        match self {
-            Stop::Deadline => Some((
-                "DeadlineExceeded".to_owned(),
-                "Pod was active on the node longer than the specified deadline".to_owned(),
-            )),
-            Stop::Told(reason) => Some((reason.clone(), "Pod was stopped because its Job has failed".to_owned())),
-            Stop::Deleted => None,
-        }
+        let (reason, message) = match self {
+            Stop::Deadline => ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"),
+            Stop::Told(reason) => (reason.as_str(), "Pod was stopped because its Job has failed"),
+            Stop::Evicted(message) => ("Evicted", message.as_str()),
+            Stop::Rejected(reason, message) => (*reason, message.as_str()),
+            Stop::Deleted => return None,
+        };
+        Some((reason.to_owned(), message.to_owned()))
     }
 }
 
-/// What to do after a run of the container has ended.
+/// The name and image of a container, as the pod's spec has them.
+pub struct Named<'a> {
+    pub name: &'a str,
+    pub image: &'a str,
+}
+
+/// A pod on its node. Containers are known by their index: the init containers first, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// The pod is over.
-    Finish,
-    Restart {
-        at: Timestamp,
-    },
+pub struct Machine {
+    pub containers: Vec<Container>,
+    inits: usize,
+    policy: RestartPolicy,
+    stop: Option<Stop>,
 }
 
-const FIRST_BACKOFF_SECONDS: i64 = 10;
-const MOST_BACKOFF_SECONDS: i64 = 300;
-/// A run this long ends the series of back-offs.
-const LONG_RUN_SECONDS: i64 = 600;
+/// A container to be started: which, and not before when.
+pub type Due = (usize, Option<Timestamp>);
 
-/// The delays between restarts: none before the first, then 10 s doubling to 300 s, from the end of the last run
-/// (kubernetes `pkg/kubelet/kuberuntime`, `doBackOff`).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CrashLoop {
-    next_seconds: i64,
-}
+impl Machine {
+    pub fn new<'a>(
+        inits: impl IntoIterator<Item = Named<'a>>,
+        main: impl IntoIterator<Item = Named<'a>>,
+        policy: RestartPolicy,
+    ) -> Machine {
+        let mut containers: Vec<Container> =
+            inits.into_iter().map(|named| Container::new(named, "PodInitializing")).collect();
+        let inits = containers.len();
+        let reason = if inits > 0 { "PodInitializing" } else { "ContainerCreating" };
+        containers.extend(main.into_iter().map(|named| Container::new(named, reason)));
+        Machine { containers, inits, policy, stop: None }
+    }
 
-impl CrashLoop {
-    pub fn after(&mut self, policy: RestartPolicy, ended: &Ended) -> Next {
-        if policy == RestartPolicy::Never || ended.exit_code == 0 {
-            return Next::Finish;
+    pub fn inits(&self) -> &[Container] {
+        &self.containers[..self.inits]
+    }
+
+    /// The containers that are no init containers.
+    pub fn main(&self) -> &[Container] {
+        &self.containers[self.inits..]
+    }
+
+    pub fn is_init(&self, index: usize) -> bool {
+        index < self.inits
+    }
+
+    pub fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.containers.iter().any(Container::is_running)
+    }
+
+    pub fn is_initialized(&self) -> bool {
+        self.inits().iter().all(Container::has_succeeded)
+    }
+
+    // ---- what happens ----
+
+    /// The container waits for something that is missing. Answers whether that is news.
+    pub fn waits(&mut self, index: usize, reason: &'static str, message: Option<String>) -> bool {
+        let Some(container) = self.containers.get_mut(index) else { return false };
+        let state = State::Waiting { reason, message };
+        let news = container.state != state;
+        if news && let State::Ended(ended) = std::mem::replace(&mut container.state, state) {
+            container.last = Some(ended);
         }
-        if ended.finished.duration_since(ended.started).as_secs() > LONG_RUN_SECONDS {
-            self.next_seconds = 0;
+        news
+    }
+
+    pub fn starts(&mut self, index: usize, now: Timestamp) {
+        let Some(container) = self.containers.get_mut(index) else { return };
+        if let State::Ended(ended) = std::mem::replace(&mut container.state, State::Running { since: now }) {
+            container.last = Some(ended);
         }
-        let at = meta::add_seconds(ended.finished, self.next_seconds);
-        self.next_seconds = (self.next_seconds * 2).clamp(FIRST_BACKOFF_SECONDS, MOST_BACKOFF_SECONDS);
-        Next::Restart { at }
+        container.starts = container.starts.saturating_add(1);
+    }
+
+    pub fn ends(&mut self, index: usize, ended: Ended) {
+        let Some(container) = self.containers.get_mut(index) else { return };
+        container.state = State::Ended(ended);
+        container.begun = false;
+    }
+
+    /// The pod must not go on. The first reason counts. Answers whether this is it.
+    pub fn stops(&mut self, stop: Stop) -> bool {
+        let first = self.stop.is_none() && !self.is_over();
+        if first {
+            self.stop = Some(stop);
+        }
+        first
+    }
+
+    /// Once the pod is over: what never ran, or waited to run again, is told to have been stopped.
+    pub fn close(&mut self, now: Timestamp) {
+        let Some(stop) = &self.stop else { return };
+        let reason = match stop {
+            Stop::Deadline => "DeadlineExceeded",
+            Stop::Told(_) | Stop::Evicted(_) | Stop::Rejected(..) | Stop::Deleted => "Error",
+        };
+        for container in &mut self.containers {
+            if !container.is_waiting() {
+                continue;
+            }
+            container.state = match container.last.take() {
+                Some(last) => State::Ended(last),
+                None => State::Ended(Ended {
+                    exit_code: 137,
+                    reason,
+                    message: Some("stopped before it was started".to_owned()),
+                    started: now,
+                    finished: now,
+                }),
+            };
+        }
+    }
+
+    // ---- what to do ----
+
+    /// The containers to be started, each told once.
+    pub fn due(&mut self) -> Vec<Due> {
+        if self.stop.is_some() || self.is_over() {
+            return Vec::new();
+        }
+        let policy = self.policy;
+        match self.containers[..self.inits].iter_mut().find(|c| !c.has_succeeded()) {
+            Some(init) => init.due(policy).map(|at| (self.first_open_init(), at)).into_iter().collect(),
+            None => {
+                let inits = self.inits;
+                let main = self.containers[inits..].iter_mut().enumerate();
+                main.filter_map(|(i, c)| Some((inits + i, c.due(policy)?))).collect()
+            }
+        }
+    }
+
+    fn first_open_init(&self) -> usize {
+        self.inits().iter().position(|c| !c.has_succeeded()).unwrap_or(self.inits)
+    }
+
+    /// Nothing of it runs, and nothing will be started.
+    pub fn is_over(&self) -> bool {
+        if self.is_running() {
+            return false;
+        }
+        let failed = |c: &Container| self.policy == RestartPolicy::Never && c.has_failed();
+        self.stop.is_some()
+            || self.inits().iter().any(failed)
+            || self.main().iter().all(|c| c.has_succeeded() || failed(c))
+    }
+
+    pub fn phase(&self) -> &'static str {
+        if self.is_over() {
+            let succeeded = self.main().iter().all(Container::has_succeeded);
+            return match &self.stop {
+                None | Some(Stop::Deleted) if succeeded => well_known::PHASE_SUCCEEDED,
+                _ => well_known::PHASE_FAILED,
+            };
+        }
+        let never_ran = |c: &Container| c.is_waiting() && c.last.is_none();
+        match !self.is_initialized() || self.main().iter().any(never_ran) {
+            true => well_known::PHASE_PENDING,
+            false => well_known::PHASE_RUNNING,
+        }
     }
 }
 
-/// The pod's phase. `stopped` once it was stopped from outside and its container no longer runs.
-pub fn phase(container: &Container, policy: RestartPolicy, stopped: Option<&Stop>) -> &'static str {
-    match (&container.state, stopped) {
-        (State::Ended(ended), Some(Stop::Deleted) | None) if ended.exit_code == 0 => well_known::PHASE_SUCCEEDED,
-        (State::Running { .. }, _) => well_known::PHASE_RUNNING,
-        (_, Some(_)) => well_known::PHASE_FAILED,
-        (State::Ended(_), None) if policy == RestartPolicy::Never => well_known::PHASE_FAILED,
-        (State::Ended(_), None) => well_known::PHASE_RUNNING,
-        (State::Waiting { .. }, None) if container.last.is_some() => well_known::PHASE_RUNNING,
-        (State::Waiting { .. }, None) => well_known::PHASE_PENDING,
+impl Container {
+    fn new(named: Named<'_>, reason: &'static str) -> Container {
+        Container {
+            name: named.name.to_owned(),
+            image: named.image.to_owned(),
+            image_id: String::new(),
+            state: State::Waiting { reason, message: None },
+            last: None,
+            starts: 0,
+            crash_loop: CrashLoop::default(),
+            begun: false,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    pub fn has_succeeded(&self) -> bool {
+        matches!(&self.state, State::Ended(ended) if ended.exit_code == 0)
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(&self.state, State::Ended(ended) if ended.exit_code != 0)
+    }
+
+    pub fn restarts(&self) -> u32 {
+        self.starts.saturating_sub(1)
+    }
+
+    /// Whether it is to be started, and not before when; told once per start.
+    fn due(&mut self, policy: RestartPolicy) -> Option<Option<Timestamp>> {
+        if self.begun {
+            return None;
+        }
+        let at = match &self.state {
+            State::Running { .. } => return None,
+            State::Waiting { .. } => None,
+            State::Ended(ended) if ended.exit_code == 0 || policy == RestartPolicy::Never => return None,
+            State::Ended(ended) => Some(self.crash_loop.after(ended.started, ended.finished)),
+        };
+        self.begun = true;
+        Some(at)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn ended(exit_code: i32, started: i64, finished: i64) -> Ended {
-        Ended { exit_code, reason: "Error", message: None, started: at(started), finished: at(finished) }
-    }
-
-    #[test]
-    fn the_first_restart_is_immediate_and_later_ones_back_off() {
-        let mut crash_loop = CrashLoop::default();
-        let delays: Vec<i64> = (0..8)
-            .map(|_| match crash_loop.after(RestartPolicy::OnFailure, &ended(1, 0, 100)) {
-                Next::Restart { at } => at.as_second() - 100,
-                Next::Finish => panic!(),
-            })
-            .collect();
-        assert_eq!(delays, [0, 10, 20, 40, 80, 160, 300, 300]);
-        let long = crash_loop.after(RestartPolicy::OnFailure, &ended(1, 0, 601));
-        assert_eq!(long, Next::Restart { at: at(601) });
-        assert_eq!(crash_loop.after(RestartPolicy::OnFailure, &ended(0, 0, 1)), Next::Finish);
-        assert_eq!(CrashLoop::default().after(RestartPolicy::Never, &ended(1, 0, 1)), Next::Finish);
-    }
-
-    #[test]
-    fn the_phase_follows_the_container_and_what_stopped_it() {
-        let waiting = || State::Waiting { reason: "ContainerCreating", message: None };
-        let running = || State::Running { since: at(0) };
-        let (ok, bad) = (|| State::Ended(ended(0, 0, 1)), || State::Ended(ended(1, 0, 1)));
-        use RestartPolicy::{Never, OnFailure};
-        let cases = [
-            (waiting(), None, Never, None, "Pending"),
-            (waiting(), Some(ended(1, 0, 1)), OnFailure, None, "Running"),
-            (running(), None, Never, None, "Running"),
-            (running(), None, Never, Some(Stop::Deleted), "Running"),
-            (ok(), None, Never, None, "Succeeded"),
-            (bad(), None, Never, None, "Failed"),
-            (bad(), None, OnFailure, None, "Running"),
-            (bad(), None, OnFailure, Some(Stop::Deleted), "Failed"),
-            (ok(), None, OnFailure, Some(Stop::Deleted), "Succeeded"),
-            (ok(), None, Never, Some(Stop::Deadline), "Failed"),
-            (waiting(), None, Never, Some(Stop::Told("X".to_owned())), "Failed"),
-        ];
-        for (state, last, policy, stopped, expected) in cases {
-            let container = Container { state, last, restarts: 0 };
-            assert_eq!(phase(&container, policy, stopped.as_ref()), expected, "{container:?} {policy:?} {stopped:?}");
-        }
-    }
-}
+#[path = "machine_tests.rs"]
+mod tests;

@@ -6,14 +6,19 @@
 //!
 //! Never: a pod that ends without a report; two terminal reports for one pod; a guest instantiated without a slot.
 
+mod attempt;
 pub mod cluster;
+mod crash_loop;
 pub mod describe;
 pub mod driver;
 pub mod env;
+mod interrupted;
 pub mod local;
 pub mod machine;
 mod prepare;
 pub mod status;
+mod termination;
+mod usage;
 pub mod volumes;
 
 use std::collections::HashMap;
@@ -194,7 +199,7 @@ fn concerns_driver(known: &Pod, now: &Pod) -> bool {
     let relevant = |pod: &Pod| {
         let annotation = |name| meta::annotation(&pod.metadata, name).map(str::to_owned);
         (
-            pod.metadata.deletion_timestamp.is_some(),
+            pod.metadata.deletion_timestamp.as_ref().map(|t| t.0),
             annotation(well_known::ANNOTATION_STOP),
             annotation(well_known::ANNOTATION_DEADLINE),
             pod.spec.as_ref().and_then(|s| s.active_deadline_seconds),

@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use super::volumes::{self, PodDir};
 use super::{Shared, env};
 use crate::modules::{Digest, Reference};
-use crate::sandbox::{Mount, Program};
+use crate::sandbox::{Disk, Mount, Network, Program};
 
 /// All that a run needs.
 pub struct Prepared {
@@ -17,6 +17,8 @@ pub struct Prepared {
     pub argv: Vec<String>,
     pub env: Vec<(String, String)>,
     pub mounts: Vec<Mount>,
+    pub disk: Disk,
+    pub network: Network,
 }
 
 /// Something is missing; what it is and what would bring it.
@@ -24,6 +26,13 @@ pub struct Missing {
     pub reason: &'static str,
     pub message: String,
     pub awaits: Awaits,
+}
+
+impl Missing {
+    /// The reason of the event that tells of it.
+    pub fn event(&self) -> &'static str {
+        "Failed"
+    }
 }
 
 pub enum Awaits {
@@ -68,7 +77,8 @@ pub async fn try_prepare<C: Cluster>(
         message: format!("the pod's directories cannot be made: {error}"),
         awaits: Awaits::Nothing,
     })?;
-    Ok(Prepared { program, digest, argv, env, mounts })
+    let (disk, network) = (Disk::unlimited(), Network::none());
+    Ok(Prepared { program, digest, argv, env, mounts, disk, network })
 }
 
 fn resolve<C: Cluster>(node: &Shared<C>, spec: &ContainerSpec) -> Result<(Reference, Digest), Missing> {

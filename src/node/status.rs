@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
     Pod, PodCondition, PodIP, PodStatus,
 };
 
-use super::machine::{Container, Ended, RestartPolicy, State, Stop, phase};
+use super::machine::{Container, Ended, Machine, State, Stop};
 use crate::api::{meta, well_known};
 use crate::sandbox::Outcome;
 
@@ -14,13 +14,16 @@ use crate::sandbox::Outcome;
 const HOST_IP: &str = "127.0.0.1";
 
 /// Exit codes of endings that are not the program's own, as a shell or a container runtime would give them.
-const KILLED: i32 = 137; // 128 + SIGKILL
+pub(super) const KILLED: i32 = 137; // 128 + SIGKILL
 const ABORTED: i32 = 134; // 128 + SIGABRT
 const CANNOT_START: i32 = 128;
 
+/// How the areas of disk that are no volumes are named: this, and the name of their container.
+pub const ROOT_OF: &str = "container ";
+
 /// From an outcome to exit code, reason and message: the one table.
-pub fn ended(outcome: &Outcome, started: Timestamp, finished: Timestamp) -> Ended {
-    let (exit_code, reason, message) = match outcome {
+fn row(outcome: &Outcome) -> (i32, &'static str, Option<String>) {
+    match outcome {
         Outcome::Exited { code: 0 } => (0, "Completed", None),
         Outcome::Exited { code } => (i32::from(*code), "Error", None),
         Outcome::DeadlineExceeded => (KILLED, "DeadlineExceeded", Some("stopped at its deadline".to_owned())),
@@ -37,33 +40,51 @@ pub fn ended(outcome: &Outcome, started: Timestamp, finished: Timestamp) -> Ende
         Outcome::Cancelled => (KILLED, "Error", Some("stopped".to_owned())),
         Outcome::StartFailed { reason } => (CANNOT_START, "StartError", Some(reason.clone())),
         Outcome::HostError { message } => (CANNOT_START, "ContainerCannotRun", Some(message.clone())),
-    };
+    }
+}
+
+/// Whether an ending is a failure, and what the node has to say of it.
+pub fn tells(outcome: &Outcome) -> (bool, Option<String>) {
+    let (exit_code, _, message) = row(outcome);
+    (exit_code != 0, message)
+}
+
+/// The terminated state of a run. `message` is what is shown of it: see [`super::termination`].
+pub fn ended(outcome: &Outcome, message: Option<String>, started: Timestamp, finished: Timestamp) -> Ended {
+    let (exit_code, reason, _) = row(outcome);
     Ended { exit_code, reason, message, started, finished }
+}
+
+/// The kubelet's words for a pod that wrote more than it may. `area` is the name of a volume, or [`ROOT_OF`] and the name
+/// of the container whose own directories they are.
+pub fn evicted(area: &str, limit_bytes: u64) -> String {
+    let units = [(1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"), (1, "")];
+    let (unit, suffix) = units.into_iter().find(|(unit, _)| limit_bytes % unit == 0).unwrap_or((1, ""));
+    let limit = format!("{}{suffix}", limit_bytes / unit);
+    match area.strip_prefix(ROOT_OF) {
+        Some(container) => format!("Container {container} exceeded its local ephemeral storage limit \"{limit}\". "),
+        None => format!("Usage of EmptyDir volume \"{area}\" exceeds the limit \"{limit}\". "),
+    }
 }
 
 /// All that a pod's status shows.
 #[derive(Clone, Debug)]
 pub struct View<'a> {
-    pub container: &'a Container,
-    pub policy: RestartPolicy,
-    pub stopped: Option<&'a Stop>,
-    /// The digest of the module, once it is known.
-    pub image_id: &'a str,
+    pub machine: &'a Machine,
     /// When the node took the pod on.
     pub started: Timestamp,
 }
 
 /// Writes `view` into the pod's status. Conditions that are not the node's own stay as they are.
 pub fn publish(pod: &mut Pod, view: &View<'_>, now: Timestamp) {
-    let container = pod.spec.as_ref().and_then(|s| s.containers.first());
-    let (name, image) = container.map(|c| (c.name.clone(), c.image.clone().unwrap_or_default())).unwrap_or_default();
+    let machine = view.machine;
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    let phase = phase(view.container, view.policy, view.stopped);
-    let over = matches!(phase, well_known::PHASE_SUCCEEDED | well_known::PHASE_FAILED);
-    let running = matches!(view.container.state, State::Running { .. });
+    let phase = machine.phase();
     let status = pod.status.get_or_insert_default();
     status.phase = Some(phase.to_owned());
-    if over && let Some((reason, message)) = view.stopped.and_then(Stop::words) {
+    if machine.is_over()
+        && let Some((reason, message)) = machine.stop().and_then(Stop::words)
+    {
         (status.reason, status.message) = (Some(reason), Some(message));
     }
     status.start_time.get_or_insert_with(|| meta::time(view.started));
@@ -71,54 +92,55 @@ pub fn publish(pod: &mut Pod, view: &View<'_>, now: Timestamp) {
     status.host_ips = Some(vec![HostIP { ip: HOST_IP.to_owned() }]);
     status.pod_ip = Some(HOST_IP.to_owned());
     status.pod_ips = Some(vec![PodIP { ip: HOST_IP.to_owned() }]);
-    set_conditions(status, phase, running, &name, now);
-    status.container_statuses = Some(vec![ContainerStatus {
-        state: Some(state(&view.container.state, &uid, view.container.restarts)),
-        last_state: Some(match &view.container.last {
-            // While it waits, the restart that is to come has not been counted yet.
-            Some(last) => match view.container.state {
-                State::Waiting { .. } => terminated(last, &uid, view.container.restarts),
-                _ => terminated(last, &uid, view.container.restarts.saturating_sub(1)),
-            },
-            None => ContainerState::default(),
-        }),
-        name,
-        image,
-        image_id: view.image_id.to_owned(),
-        ready: running,
-        started: Some(running),
-        restart_count: i32::try_from(view.container.restarts).unwrap_or(i32::MAX),
-        container_id: match view.container.state {
-            State::Waiting { .. } => None,
-            _ => Some(container_id(&uid, view.container.restarts)),
-        },
-        ..ContainerStatus::default()
-    }]);
-    if over && pod.metadata.deletion_timestamp.is_some() {
-        // Nothing of it runs any more: its deletion waits for the node no longer.
+    set_conditions(status, machine, now);
+    let init = |c: &Container| container_status(c, &uid, c.has_succeeded());
+    let inits: Vec<_> = machine.inits().iter().map(init).collect();
+    status.init_container_statuses = (!inits.is_empty()).then_some(inits);
+    let mut main: Vec<_> = machine.main().iter().map(|c| container_status(c, &uid, c.is_running())).collect();
+    main.sort_by(|a, b| a.name.cmp(&b.name));
+    status.container_statuses = Some(main);
+    if machine.is_over() {
+        release(pod);
+    }
+}
+
+/// Nothing of the pod runs any more: its deletion waits for the node no longer.
+pub(super) fn release(pod: &mut Pod) {
+    if pod.metadata.deletion_timestamp.is_some() {
         pod.metadata.deletion_grace_period_seconds = Some(0);
     }
 }
 
-fn container_id(uid: &str, restarts: u32) -> String {
-    format!("kiln://{uid}/{restarts}")
-}
-
-fn state(state: &State, uid: &str, restarts: u32) -> ContainerState {
-    match state {
-        State::Waiting { reason, message } => ContainerState {
-            waiting: Some(ContainerStateWaiting { reason: Some((*reason).to_owned()), message: message.clone() }),
-            ..ContainerState::default()
-        },
-        State::Running { since } => ContainerState {
-            running: Some(ContainerStateRunning { started_at: Some(meta::time(*since)) }),
-            ..ContainerState::default()
-        },
-        State::Ended(ended) => terminated(ended, uid, restarts),
+fn container_status(container: &Container, uid: &str, ready: bool) -> ContainerStatus {
+    // The run that `state` speaks of; while another is awaited, the newest was the last.
+    let newest = container.restarts();
+    let last = if container.is_waiting() { newest } else { newest.saturating_sub(1) };
+    let id = |run| format!("kiln://{uid}/{}/{run}", container.name);
+    ContainerStatus {
+        state: Some(match &container.state {
+            State::Waiting { reason, message } => ContainerState {
+                waiting: Some(ContainerStateWaiting { reason: Some((*reason).to_owned()), message: message.clone() }),
+                ..ContainerState::default()
+            },
+            State::Running { since } => ContainerState {
+                running: Some(ContainerStateRunning { started_at: Some(meta::time(*since)) }),
+                ..ContainerState::default()
+            },
+            State::Ended(ended) => terminated(ended, id(newest)),
+        }),
+        last_state: Some(container.last.as_ref().map(|ended| terminated(ended, id(last))).unwrap_or_default()),
+        name: container.name.clone(),
+        image: container.image.clone(),
+        image_id: container.image_id.clone(),
+        ready,
+        started: Some(container.is_running()),
+        restart_count: i32::try_from(newest).unwrap_or(i32::MAX),
+        container_id: (!container.is_waiting()).then(|| id(newest)),
+        ..ContainerStatus::default()
     }
 }
 
-fn terminated(ended: &Ended, uid: &str, restarts: u32) -> ContainerState {
+fn terminated(ended: &Ended, container_id: String) -> ContainerState {
     ContainerState {
         terminated: Some(ContainerStateTerminated {
             exit_code: ended.exit_code,
@@ -126,25 +148,34 @@ fn terminated(ended: &Ended, uid: &str, restarts: u32) -> ContainerState {
             message: ended.message.clone(),
             started_at: Some(meta::time(ended.started)),
             finished_at: Some(meta::time(ended.finished)),
-            container_id: Some(container_id(uid, restarts)),
+            container_id: Some(container_id),
             signal: None,
         }),
         ..ContainerState::default()
     }
 }
 
+/// Why a condition is not True: its reason, and a message.
+type Problem = (&'static str, Option<String>);
+
 /// The node's own conditions, in the kubelet's order, after those of others and before PodScheduled.
-fn set_conditions(status: &mut PodStatus, phase: &str, running: bool, name: &str, now: Timestamp) {
-    let unready = match phase {
+fn set_conditions(status: &mut PodStatus, machine: &Machine, now: Timestamp) {
+    let open = |all: &[Container], done: fn(&Container) -> bool| {
+        let names: Vec<_> = all.iter().filter(|c| !done(c)).map(|c| c.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("[{}]", names.join(" ")))
+    };
+    let unready: Option<Problem> = match machine.phase() {
         well_known::PHASE_SUCCEEDED => Some(("PodCompleted", None)),
         well_known::PHASE_FAILED => Some(("PodFailed", None)),
-        _ if running => None,
-        _ => Some(("ContainersNotReady", Some(format!("containers with unready status: [{name}]")))),
+        _ => open(machine.main(), Container::is_running)
+            .map(|names| ("ContainersNotReady", Some(format!("containers with unready status: {names}")))),
     };
+    let uninitialized: Option<Problem> = open(machine.inits(), Container::has_succeeded)
+        .map(|names| ("ContainersNotInitialized", Some(format!("containers with incomplete status: {names}"))));
     // Kubernetes says that a pod is ready to start containers while its sandbox is there: until it is over.
-    let no_sandbox = matches!(phase, well_known::PHASE_SUCCEEDED | well_known::PHASE_FAILED).then_some(("", None));
+    let no_sandbox: Option<Problem> = machine.is_over().then_some(("", None));
     let old = status.conditions.take().unwrap_or_default();
-    let own = |type_: &str, problem: Option<&(&'static str, Option<String>)>| {
+    let own = |type_: &str, problem: Option<&Problem>| {
         let value = if problem.is_none() { "True" } else { "False" };
         let earlier = old.iter().find(|c| c.type_ == type_ && c.status == value);
         PodCondition {
@@ -160,7 +191,7 @@ fn set_conditions(status: &mut PodStatus, phase: &str, running: bool, name: &str
     };
     let mine = [
         own("PodReadyToStartContainers", no_sandbox.as_ref()),
-        own("Initialized", None),
+        own("Initialized", uninitialized.as_ref()),
         own("Ready", unready.as_ref()),
         own("ContainersReady", unready.as_ref()),
     ];
@@ -170,50 +201,9 @@ fn set_conditions(status: &mut PodStatus, phase: &str, running: bool, name: &str
     status.conditions = Some(others.into_iter().chain(mine).chain(scheduled).collect());
 }
 
-/// Marks a pod that was running when this node's process ended: what became of it is not known, and it is not to be
-/// charged for it.
-pub fn publish_interrupted(pod: &mut Pod, now: Timestamp) {
-    let restarts = pod
-        .status
-        .as_ref()
-        .and_then(|s| s.container_statuses.as_ref()?.first())
-        .map_or(0, |c| u32::try_from(c.restart_count).unwrap_or(0));
-    let started = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map_or(now, |t| t.0);
-    let image_id = pod
-        .status
-        .as_ref()
-        .and_then(|s| s.container_statuses.as_ref()?.first())
-        .map(|c| c.image_id.clone())
-        .unwrap_or_default();
-    let ended = Ended {
-        exit_code: KILLED,
-        reason: "ContainerStatusUnknown",
-        message: Some("The container was running when kiln was stopped".to_owned()),
-        started,
-        finished: now,
-    };
-    let container = Container { state: State::Ended(ended), last: None, restarts };
-    let view =
-        View { container: &container, policy: RestartPolicy::Never, stopped: None, image_id: &image_id, started };
-    publish(pod, &view, now);
-    let status = pod.status.get_or_insert_default();
-    status.reason = Some(well_known::REASON_NODE_RESTARTED.to_owned());
-    status.message = Some("kiln was stopped or crashed while the pod was running".to_owned());
-    let conditions = status.conditions.get_or_insert_default();
-    conditions.retain(|c| c.type_ != well_known::COND_DISRUPTION_TARGET);
-    let disrupted = PodCondition {
-        type_: well_known::COND_DISRUPTION_TARGET.to_owned(),
-        status: "True".to_owned(),
-        reason: Some(well_known::REASON_NODE_RESTARTED.to_owned()),
-        message: Some("kiln was stopped or crashed while the pod was running".to_owned()),
-        last_transition_time: Some(meta::time(now)),
-        ..PodCondition::default()
-    };
-    conditions.insert(0, disrupted);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::machine::{Named, RestartPolicy};
     use super::*;
     use crate::api::pod::facts;
     use crate::sandbox::TrapKind;
@@ -234,9 +224,23 @@ mod tests {
             (Outcome::HostError { message: "m".to_owned() }, 128, "ContainerCannotRun"),
         ];
         for (outcome, exit_code, reason) in cases {
-            let ended = ended(&outcome, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+            let ended = ended(&outcome, None, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
             assert_eq!((ended.exit_code, ended.reason), (exit_code, reason), "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_pod_that_wrote_too_much_says_where_and_how_much_it_may() {
+        assert_eq!(evicted("v", 10 << 20), "Usage of EmptyDir volume \"v\" exceeds the limit \"10Mi\". ");
+        assert_eq!(evicted("container c", 1500), "Container c exceeded its local ephemeral storage limit \"1500\". ");
+    }
+
+    fn machine(policy: RestartPolicy) -> Machine {
+        Machine::new([], [Named { name: "b", image: "pi" }, Named { name: "a", image: "e" }], policy)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     #[test]
@@ -249,22 +253,18 @@ mod tests {
         };
         let mut pod = Pod::default();
         pod.status.get_or_insert_default().conditions = Some(vec![condition("PodScheduled"), condition("Mine")]);
-        let mut container =
-            Container { state: State::Running { since: Timestamp::UNIX_EPOCH }, last: None, restarts: 0 };
-        for (second, expected) in [(5, 5), (9, 5)] {
-            let now = Timestamp::from_second(second).unwrap();
-            let view =
-                View { container: &container, policy: RestartPolicy::Never, stopped: None, image_id: "", started: now };
-            publish(&mut pod, &view, now);
+        let mut machine = machine(RestartPolicy::Never);
+        machine.starts(0, at(5));
+        machine.starts(1, at(5));
+        for second in [5, 9] {
+            publish(&mut pod, &View { machine: &machine, started: at(second) }, at(second));
             let ready = facts::condition(&pod, "Ready").unwrap();
-            assert_eq!(ready.last_transition_time.as_ref().unwrap().0.as_second(), expected);
+            assert_eq!(ready.last_transition_time.as_ref().unwrap().0, at(5));
         }
-        container.state =
-            State::Ended(ended(&Outcome::Exited { code: 0 }, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH));
-        let now = Timestamp::from_second(11).unwrap();
-        let view =
-            View { container: &container, policy: RestartPolicy::Never, stopped: None, image_id: "", started: now };
-        publish(&mut pod, &view, now);
+        for index in 0..2 {
+            machine.ends(index, ended(&Outcome::Exited { code: 0 }, None, at(5), at(10)));
+        }
+        publish(&mut pod, &View { machine: &machine, started: at(5) }, at(11));
         let types: Vec<_> =
             pod.status.as_ref().unwrap().conditions.iter().flatten().map(|c| c.type_.as_str()).collect();
         assert_eq!(
@@ -276,9 +276,47 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_pod_says_so() {
+    fn containers_are_shown_by_name_with_their_runs() {
         let mut pod = Pod::default();
-        publish_interrupted(&mut pod, Timestamp::UNIX_EPOCH);
-        assert!(facts::is_disrupted(&pod));
+        pod.metadata.uid = Some("u".to_owned());
+        let mut machine = machine(RestartPolicy::OnFailure);
+        for _ in 0..2 {
+            machine.starts(0, at(1));
+            machine.ends(0, ended(&Outcome::Exited { code: 3 }, None, at(1), at(2)));
+        }
+        publish(&mut pod, &View { machine: &machine, started: at(0) }, at(3));
+        let status = pod.status.clone().unwrap();
+        let shown: Vec<_> =
+            status.container_statuses.iter().flatten().map(|c| (c.name.as_str(), c.restart_count)).collect();
+        assert_eq!(shown, [("a", 0), ("b", 1)]);
+        let b = &status.container_statuses.as_ref().unwrap()[1];
+        assert_eq!(b.container_id.as_deref(), Some("kiln://u/b/1"));
+        let id = |s: &Option<ContainerState>| s.as_ref()?.terminated.as_ref()?.container_id.clone();
+        assert_eq!(
+            (id(&b.state), id(&b.last_state)),
+            (Some("kiln://u/b/1".to_owned()), Some("kiln://u/b/0".to_owned()))
+        );
+        machine.waits(0, "CrashLoopBackOff", None);
+        publish(&mut pod, &View { machine: &machine, started: at(0) }, at(3));
+        let status = pod.status.unwrap();
+        let b = &status.container_statuses.as_ref().unwrap()[1];
+        assert_eq!((b.container_id.clone(), id(&b.last_state)), (None, Some("kiln://u/b/1".to_owned())));
+        let ready = status.conditions.iter().flatten().find(|c| c.type_ == "Ready").unwrap();
+        assert_eq!(ready.message.as_deref(), Some("containers with unready status: [b a]"));
+    }
+
+    #[test]
+    fn init_containers_are_ready_when_they_have_succeeded() {
+        let mut pod = Pod::default();
+        let mut machine =
+            Machine::new([Named { name: "i", image: "x" }], [Named { name: "c", image: "x" }], RestartPolicy::Never);
+        publish(&mut pod, &View { machine: &machine, started: at(0) }, at(0));
+        let initialized = facts::condition(&pod, "Initialized").unwrap();
+        assert_eq!(initialized.message.as_deref(), Some("containers with incomplete status: [i]"));
+        machine.starts(0, at(1));
+        machine.ends(0, ended(&Outcome::Exited { code: 0 }, None, at(1), at(2)));
+        publish(&mut pod, &View { machine: &machine, started: at(0) }, at(2));
+        assert_eq!(facts::condition(&pod, "Initialized").unwrap().status, "True");
+        assert!(pod.status.unwrap().init_container_statuses.unwrap()[0].ready);
     }
 }
