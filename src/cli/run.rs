@@ -148,16 +148,17 @@ async fn follow(app: &App, revision: u64, mut open: HashMap<Key, String>, with_n
 struct Followed {
     /// The uids of the Jobs of this run; pods of others may be there, with --data-dir.
     ours: HashSet<String>,
-    /// Pod and restart count of each log that is printed.
-    runs: HashSet<(String, u32)>,
+    /// Each log that is printed.
+    runs: HashSet<LogId>,
     /// Pod and reason of each complaint that was shown.
     complaints: HashSet<(String, String)>,
 }
 
 /// Says on stderr, once, why a pod waits.
 fn complain(pod: &Pod, seen: &mut Followed) {
-    let waiting = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
-    let waiting = waiting.filter_map(|c| c.state.as_ref()?.waiting.as_ref()).find_map(|w| w.message.clone());
+    let waiting = facts::container_statuses(pod)
+        .filter_map(|c| c.state.as_ref()?.waiting.as_ref())
+        .find_map(|w| w.message.clone());
     let unplaced = || facts::condition(pod, "PodScheduled").filter(|c| c.status == "False")?.message.clone();
     let Some(why) = waiting.or_else(unplaced) else { return };
     let name = pod.metadata.name.clone().unwrap_or_default();
@@ -169,21 +170,27 @@ fn complain(pod: &Pod, seen: &mut Followed) {
 /// More pods that wait say nothing new.
 const MOST_COMPLAINTS: usize = 20;
 
-/// Begins to print each run of the pod's container as it is seen for the first time.
+/// Begins to print each run of the pod's containers as it is seen for the first time.
 fn follow_pod(app: &App, pod: &Arc<Pod>, with_names: bool, seen: &mut Followed, lines: &mpsc::Sender<Bytes>) {
     if !meta::controller_of(&pod.metadata).is_some_and(|owner| seen.ours.contains(&owner.uid)) {
         return;
     }
     complain(pod, seen);
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    for container in pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten()) {
+    let several = facts::container_statuses(pod).count() > 1;
+    for container in facts::container_statuses(pod) {
         let state = container.state.as_ref();
         let has_run = state.is_some_and(|s| s.running.is_some() || s.terminated.is_some())
             || container.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
         let restart = u32::try_from(container.restart_count).unwrap_or(0);
-        if has_run && seen.runs.insert((uid.clone(), restart)) {
-            let id = LogId { pod_uid: uid.clone(), container: container.name.clone(), restart };
-            let prefix = with_names.then(|| pod.metadata.name.clone().unwrap_or_default());
+        let id = LogId { pod_uid: uid.clone(), container: container.name.clone(), restart };
+        if has_run && seen.runs.insert(id.clone()) {
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let prefix = match (with_names, several) {
+                (_, true) => Some(format!("{name}/{}", container.name)),
+                (true, false) => Some(name),
+                (false, false) => None,
+            };
             tokio::spawn(output::follow(app.logs.clone(), id, prefix, lines.clone()));
         }
     }
@@ -203,8 +210,8 @@ fn provide_namespace(app: &App, item: &Item) -> Result<(), Failure> {
 /// Sees to it that each image of the Job is a module that is here: pushed earlier, or a file beside the manifest.
 async fn provide_module(app: &App, item: &Item) -> Result<(), Failure> {
     let Object::Job(job) = &item.object else { return Ok(()) };
-    let containers = job.spec.iter().flat_map(|s| s.template.spec.iter()).flat_map(|s| &s.containers);
-    for container in containers {
+    let spec = job.spec.as_ref().and_then(|s| s.template.spec.as_ref());
+    for container in spec.iter().flat_map(|s| s.init_containers.iter().flatten().chain(&s.containers)) {
         let image = container.image.as_deref().unwrap_or_default();
         let reference: Reference =
             image.parse().map_err(|e| Failure::usage(format!("{}: image \"{image}\": {e}", item.file.display())))?;

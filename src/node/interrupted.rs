@@ -1,9 +1,7 @@
 //! Pods that were running when an earlier kiln ended: what became of them is not known.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
-};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
 
 use super::status::{KILLED, release};
 use crate::api::pod::facts;
@@ -17,11 +15,7 @@ pub fn was_running(pod: &Pod) -> bool {
         c.state.as_ref().is_some_and(|s| s.running.is_some() || s.terminated.is_some())
             || c.last_state.as_ref().is_some_and(|s| s.terminated.is_some())
     };
-    !facts::is_finished(pod) && pod.status.as_ref().is_some_and(|s| statuses(s).any(started))
-}
-
-fn statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
-    status.init_container_statuses.iter().chain(&status.container_statuses).flatten()
+    !facts::is_finished(pod) && facts::container_statuses(pod).any(started)
 }
 
 /// Marks such a pod as failed, with a condition that says that it is not to be charged for it.
@@ -98,9 +92,9 @@ mod tests {
         let mut pod = Pod::clone(&pod);
         publish(&mut pod, Timestamp::UNIX_EPOCH);
         assert!(facts::is_disrupted(&pod) && !facts::is_ready(&pod) && !was_running(&pod));
-        let status = pod.status.as_ref().unwrap();
-        let codes: Vec<_> =
-            statuses(status).map(|c| c.state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code).collect();
+        let codes: Vec<_> = facts::container_statuses(&pod)
+            .map(|c| c.state.as_ref().unwrap().terminated.as_ref().unwrap().exit_code)
+            .collect();
         assert_eq!(codes, [0, 137, 3, 137]);
     }
 

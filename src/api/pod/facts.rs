@@ -1,7 +1,7 @@
 //! Questions that are asked of a pod.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
 use crate::api::well_known;
 
@@ -38,23 +38,30 @@ pub fn is_disrupted(pod: &Pod) -> bool {
             .is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some(well_known::REASON_NODE_RESTARTED))
 }
 
+/// What is known of its containers, init containers first.
+pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|s| s.init_container_statuses.iter().chain(&s.container_statuses)).flatten()
+}
+
 /// Restarts of all its containers.
 pub fn restarts(pod: &Pod) -> i64 {
-    let Some(status) = &pod.status else { return 0 };
-    let of = |statuses: &Option<Vec<k8s_openapi::api::core::v1::ContainerStatus>>| -> i64 {
-        statuses.iter().flatten().map(|c| i64::from(c.restart_count)).sum()
-    };
-    of(&status.container_statuses) + of(&status.init_container_statuses)
+    container_statuses(pod).map(|c| i64::from(c.restart_count)).sum()
 }
 
 /// When a finished pod finished, to the second (kubernetes `pkg/controller/job/backoff_utils.go`, `getFinishedTime`):
-/// its last container's end; else when it stopped being ready; else its deletion less the grace; else its creation.
+/// its last container's end, or that of an init container that failed, so that no other ran; else when it stopped being ready; else its deletion less the grace; else its creation.
 pub fn finished_at(pod: &Pod) -> Timestamp {
+    let terminated = |c: &ContainerStatus| c.state.as_ref()?.terminated.clone();
+    let init = pod.status.iter().flat_map(|s| s.init_container_statuses.iter().flatten());
+    if let Some(failed) = init.filter_map(terminated).find(|t| t.exit_code != 0)
+        && let Some(at) = failed.finished_at
+    {
+        return at.0;
+    }
     let containers = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
     let ends = containers.map(|all| {
-        let end = |c: &k8s_openapi::api::core::v1::ContainerStatus| {
-            Some(c.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)
-        };
+        let end = |c: &ContainerStatus| Some(terminated(c)?.finished_at?.0);
         all.iter().map(end).collect::<Option<Vec<_>>>()
     });
     if let Some(last) = ends.flatten().and_then(|ends| ends.into_iter().max()) {
@@ -78,7 +85,7 @@ pub fn finished_at(pod: &Pod) -> Timestamp {
 pub mod test {
     use super::*;
     use crate::api::meta;
-    use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, PodStatus};
+    use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, PodStatus};
 
     pub fn finished_pod(at: Timestamp, succeeded: bool) -> Pod {
         let exit_code = i32::from(!succeeded);
