@@ -419,3 +419,7 @@ impl<C: Cluster> Driver<C> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;
