@@ -66,6 +66,10 @@ guests-check: ## Holds that the committed modules are what their sources give
 bench: ## How many Jobs and pods per second
 	cargo bench --locked --bench jobs
 
+.PHONY: bench-node
+bench-node: ## What pods take of a node, and how soon they start and stop on a busy one
+	cargo bench --locked --bench node
+
 .PHONY: fmt
 fmt: ## Formats the code
 	cargo fmt

@@ -36,7 +36,7 @@ use crate::scheduler::Scheduler;
 use crate::store::{self, Store, Tx};
 
 /// Namespaces that are there from the start, as in a cluster.
-const NAMESPACES: [&str; 2] = ["default", "kube-system"];
+const NAMESPACES: [&str; 3] = ["default", "kube-node-lease", "kube-system"];
 
 /// How long the parts get to stop by themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(5);

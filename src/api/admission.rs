@@ -17,6 +17,7 @@ use crate::api::event::validate_event;
 use crate::api::field::{FieldError, Path};
 use crate::api::job;
 use crate::api::kind::{Kind, Object};
+use crate::api::lease::validate_lease;
 use crate::api::meta;
 use crate::api::names;
 use crate::api::node::validate_node;
@@ -85,6 +86,11 @@ pub fn create(mut object: Object, stamp: &Stamp) -> Result<Object, ApiError> {
             validate_node(&node, &mut faults);
             Object::from(node)
         }
+        Object::Lease(lease) => {
+            validate_meta_create(kind, &lease.metadata, &mut faults);
+            validate_lease(&lease, &mut faults);
+            Object::from(lease)
+        }
     };
     finish(object, faults)
 }
@@ -151,8 +157,10 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
         }
         (old, new) => {
             validate_meta_update(new.meta(), old.meta(), &mut faults);
-            if let Object::Event(event) = &new {
-                validate_event(event, &mut faults);
+            match &new {
+                Object::Event(event) => validate_event(event, &mut faults),
+                Object::Lease(lease) => validate_lease(lease, &mut faults),
+                _ => {}
             }
             new
         }

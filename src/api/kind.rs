@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
@@ -143,6 +144,8 @@ kinds! {
         { namespaced: true, has_status: false, short_names: &["ev"], categories: &[] }
     Job(Job) = "jobs" / "job"
         { namespaced: true, has_status: true, short_names: &[], categories: &["all"] }
+    Lease(Lease) = "leases" / "lease"
+        { namespaced: true, has_status: false, short_names: &[], categories: &[] }
 }
 
 impl Kind {

@@ -12,6 +12,7 @@ pub mod field;
 pub mod field_selector;
 pub mod job;
 pub mod kind;
+pub mod lease;
 pub mod meta;
 pub mod names;
 pub mod node;

@@ -18,7 +18,7 @@ use super::resource;
 use super::serve::Stopping;
 use crate::api::pod::facts;
 use crate::api::{ApiError, FieldError, Path, meta};
-use crate::logs::{LogId, Query};
+use crate::logs::{LogId, Query, Stream};
 
 pub async fn read(
     State(api): State<Api>,
@@ -75,8 +75,19 @@ fn query(params: &Params, pod: &str, now: Timestamp) -> Result<Query, Refusal> {
         let detail = "at most one of `sinceTime` or `sinceSeconds` may be specified";
         causes.push(FieldError::forbidden(&Path::root(""), detail));
     }
-    if let Some(stream) = params.get("stream").filter(|stream| *stream != "All") {
-        causes.push(FieldError::not_supported(&Path::root("stream"), stream, &["All"]));
+    let stream = match params.get("stream") {
+        None | Some("All") => None,
+        Some("Stdout") => Some(Stream::Stdout),
+        Some("Stderr") => Some(Stream::Stderr),
+        Some(other) => {
+            let streams = ["All", "Stderr", "Stdout"];
+            causes.push(FieldError::not_supported(&Path::root("stream"), other, &streams));
+            None
+        }
+    };
+    if stream.is_some() && tail_lines.is_some() {
+        let detail = "`tailLines` and specific `stream` are mutually exclusive for now";
+        causes.push(FieldError::forbidden(&Path::root(""), detail));
     }
     if !causes.is_empty() {
         return Err(Refusal::Options { kind: "PodLogOptions", name: pod.to_owned(), causes });
@@ -85,6 +96,7 @@ fn query(params: &Params, pod: &str, now: Timestamp) -> Result<Query, Refusal> {
     Ok(Query {
         follow: params.flag("follow"),
         timestamps: params.flag("timestamps"),
+        stream,
         since: since_time.or_else(|| since_seconds.map(|n| meta::add_seconds(now, n.saturating_neg()))),
         tail_lines: count(tail_lines),
         limit_bytes: count(limit_bytes),

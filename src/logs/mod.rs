@@ -6,14 +6,15 @@
 //! before its log is complete. Readers see only what is on disk, so nothing read is lost in a crash.
 //!
 //! A guest never waits for its log, and cannot make it grow without bound: the first [`HEAD`] bytes are kept and the
-//! last [`TAIL`], with a line between that says how much was dropped.
+//! last [`TAIL`], with a line between that says how much was dropped. Of each container the current run's log is kept
+//! and that of the run before, so a container that is restarted for ever fills no disk either.
 
 mod lines;
 mod read;
 mod record;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub const TAIL: usize = 256 << 10;
 const FLUSH_EVERY: Duration = Duration::from_millis(10);
 
 /// Which log: a container's, of one of its runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Orders by pod first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogId {
     pub pod_uid: String,
     pub container: String,
@@ -76,7 +78,7 @@ pub struct Logs(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: Clock,
-    live: Mutex<HashMap<LogId, Arc<Live>>>,
+    live: Mutex<BTreeMap<LogId, Arc<Live>>>,
     dirty: Mutex<Vec<Arc<Live>>>,
     dirtied: Notify,
 }
@@ -87,8 +89,12 @@ impl Logs {
         Logs(Arc::new(Inner { store, clock, live, dirty, dirtied: Notify::new() }))
     }
 
-    /// A new log, to be written to by one run of a container.
+    /// A new log, to be written to by one run of a container. That of the run before the last is removed: nobody can ask
+    /// for it any more.
     pub fn open(&self, id: LogId) -> LogWriter {
+        if let Some(restart) = id.restart.checked_sub(2) {
+            self.remove(LogId { restart, ..id.clone() }.prefix());
+        }
         let live = Arc::new(Live::new(id.clone()));
         self.0.live.lock().insert(id, live.clone());
         LogWriter::new(self.clone(), live)
@@ -100,10 +106,21 @@ impl Logs {
         read::spawn(self.clone(), id, query)
     }
 
-    /// Removes all logs of these pods.
+    fn remove(&self, prefix: Vec<u8>) {
+        let mut tx = Tx::new();
+        tx.delete_sides(prefix);
+        if let Err(error) = self.0.store.commit(tx) {
+            tracing::warn!(%error, "a log that nobody can read any more stays for now");
+        }
+    }
+
+    /// Removes all logs of these pods. What is still being written is not kept.
     pub fn delete_all(&self, pod_uids: &[String]) {
         let mut tx = Tx::new();
         for uid in pod_uids {
+            let first = LogId { pod_uid: uid.clone(), container: String::new(), restart: 0 };
+            let live = self.0.live.lock();
+            live.range(first..).take_while(|(id, _)| id.pod_uid == *uid).for_each(|(_, live)| live.stop());
             tx.delete_sides(pod_prefix(uid));
         }
         if !tx.is_empty()

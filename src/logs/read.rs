@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::lines::{Assembler, Line};
-use super::record::records;
+use super::record::{Stream, records};
 use super::{LogId, Logs};
 use crate::store::DiskFailed;
 
@@ -18,6 +18,8 @@ pub struct Query {
     pub follow: bool,
     /// Begin each line with its time (RFC 3339 with nanoseconds).
     pub timestamps: bool,
+    /// Only what was written to this one.
+    pub stream: Option<Stream>,
     /// Only lines from this time on.
     pub since: Option<Timestamp>,
     /// Begin with this many of the lines that are there now.
@@ -95,7 +97,10 @@ impl Reader {
             let mut lines = Vec::new();
             for (seq, chunk) in chunks {
                 let from = if seq == self.seq { self.offset.min(chunk.len()) } else { 0 };
-                records(&chunk[from..]).for_each(|record| self.assembler.push(record, &mut lines));
+                let wanted = self.query.stream;
+                records(&chunk[from..])
+                    .filter(|record| wanted.is_none_or(|stream| record.stream == stream))
+                    .for_each(|record| self.assembler.push(record, &mut lines));
                 (self.seq, self.offset) = (seq, chunk.len());
             }
             if ends && !more {

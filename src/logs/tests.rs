@@ -29,7 +29,11 @@ impl Fixture {
     }
 
     async fn read(&self, query: Query) -> Vec<u8> {
-        let mut pieces = self.logs.read(Fixture::id(), query);
+        self.read_run(0, query).await
+    }
+
+    async fn read_run(&self, restart: u32, query: Query) -> Vec<u8> {
+        let mut pieces = self.logs.read(LogId { restart, ..Fixture::id() }, query);
         let mut all = Vec::new();
         while let Some(piece) = pieces.recv().await {
             all.extend_from_slice(&piece.unwrap());
@@ -111,4 +115,57 @@ async fn deleting_a_pods_logs_leaves_other_pods_alone() {
     f.store.durable(f.store.revision()).await.unwrap();
     assert_eq!(f.logs.pods().unwrap(), ["u2"]);
     assert_eq!(f.read(Query::default()).await, b"");
+}
+
+#[tokio::test]
+async fn of_each_container_the_current_and_the_previous_run_are_kept() {
+    let f = Fixture::new();
+    let run = |container: &str, restart: u32| {
+        let writer = f.logs.open(LogId { container: container.to_owned(), restart, ..Fixture::id() });
+        writer.write(Stream::Stdout, format!("{container}{restart}\n").as_bytes());
+        f.finish(writer);
+    };
+    run("other", 0);
+    for restart in 0..4 {
+        run("c", restart);
+    }
+    f.store.durable(f.store.revision()).await.unwrap();
+    for (restart, kept) in [(0, ""), (1, ""), (2, "c2\n"), (3, "c3\n")] {
+        assert_eq!(f.read_run(restart, Query::default()).await, kept.as_bytes(), "run {restart}");
+    }
+    let other = LogId { container: "other".to_owned(), ..Fixture::id() };
+    assert_eq!(f.logs.read(other, Query::default()).recv().await.unwrap().unwrap(), &b"other0\n"[..]);
+}
+
+#[tokio::test]
+async fn a_pod_that_goes_while_its_guest_writes_leaves_nothing() {
+    let f = Fixture::new();
+    let writer = f.logs.open(Fixture::id());
+    writer.write(Stream::Stdout, b"before\n");
+    f.logs.delete_all(&["u".to_owned()]);
+    writer.write(Stream::Stdout, b"after\n");
+    assert_eq!(f.read(Query::default()).await, b"", "a reader flushes first");
+    assert!(writer.finish().is_empty());
+    drop(writer);
+    // One that is opened only after the pod has gone.
+    let late = f.logs.open(Fixture::id());
+    late.write(Stream::Stdout, b"late\n");
+    assert_eq!(f.read(Query::default()).await, b"late\n");
+    late.discard();
+    f.store.durable(f.store.revision()).await.unwrap();
+    assert_eq!(f.logs.pods().unwrap(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn one_stream_can_be_asked_for() {
+    let f = Fixture::new();
+    let writer = f.logs.open(Fixture::id());
+    for (stream, text) in [(Stream::Stdout, "a"), (Stream::Stderr, "x\ny"), (Stream::Stdout, "b\n")] {
+        writer.write(stream, text.as_bytes());
+    }
+    f.finish(writer);
+    let only = |stream| Query { stream: Some(stream), ..Query::default() };
+    assert_eq!(f.read(only(Stream::Stdout)).await, b"ab\n");
+    assert_eq!(f.read(only(Stream::Stderr)).await, b"x\ny");
+    assert_eq!(f.read(Query::default()).await, b"x\nab\ny");
 }

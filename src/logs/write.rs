@@ -100,6 +100,12 @@ impl Live {
         Live { id, state: Mutex::default(), progress: watch::Sender::default() }
     }
 
+    /// Takes no more, and forgets what is not committed.
+    pub fn stop(&self) {
+        let mut state = self.state.lock();
+        *state = State { finished: true, ..State::default() };
+    }
+
     /// Commits what was written so far. The lock is held over the commit, which waits for nothing, so that an older
     /// version of the open chunk cannot overtake a newer one.
     pub fn flush(&self, store: &Store) {
@@ -184,6 +190,12 @@ impl LogWriter {
     /// Tells followers that the end of the log is part of this commit.
     pub fn committed(&self, revision: u64) {
         self.live.progress.send_modify(|p| *p = Progress { revision: p.revision.max(revision), done: true });
+    }
+
+    /// Ends the log of a pod that is gone: nothing of it is kept.
+    pub fn discard(self) {
+        self.live.stop();
+        self.logs.remove(self.live.id.prefix());
     }
 }
 

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 
 use crate::control::Note;
@@ -24,6 +25,9 @@ pub enum ReportError {
     /// The pod is no longer what the report is about: deleted, replaced by another of its name, or over.
     #[error("the pod is gone")]
     Gone,
+    /// Somebody else has written in between: look again, and decide anew.
+    #[error("it has changed in the meantime")]
+    Stale,
     #[error("the report could not be written: {0}")]
     Failed(String),
 }
@@ -56,8 +60,17 @@ pub trait Cluster: Clone + Send + Sync + 'static {
         logs: Tx,
     ) -> impl Future<Output = Result<u64, ReportError>> + Send;
 
-    /// Creates the Node object, or brings its status up to date.
-    fn register(&self, node: Node) -> impl Future<Output = Result<(), ReportError>> + Send;
+    fn node(&self, name: &str) -> impl Future<Output = Option<Arc<Node>>> + Send;
+
+    /// Writes a Node that was read before, if nobody else has since; one without a uid is created. Answers it as it is
+    /// now.
+    fn write_node(&self, node: Node) -> impl Future<Output = Result<Arc<Node>, ReportError>> + Send;
+
+    /// The lease of a node.
+    fn lease(&self, node: &str) -> impl Future<Output = Option<Arc<Lease>>> + Send;
+
+    /// As [`Cluster::write_node`].
+    fn write_lease(&self, lease: Lease) -> impl Future<Output = Result<(), ReportError>> + Send;
 
     fn note(&self, note: Note);
 }

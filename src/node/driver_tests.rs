@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -74,7 +75,19 @@ impl Cluster for Listener {
         Ok(0)
     }
 
-    async fn register(&self, _: Node) -> Result<(), ReportError> {
+    async fn node(&self, _: &str) -> Option<Arc<Node>> {
+        None
+    }
+
+    async fn write_node(&self, node: Node) -> Result<Arc<Node>, ReportError> {
+        Ok(Arc::new(node))
+    }
+
+    async fn lease(&self, _: &str) -> Option<Arc<Lease>> {
+        None
+    }
+
+    async fn write_lease(&self, _: Lease) -> Result<(), ReportError> {
         Ok(())
     }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 
 use super::cluster::{Cluster, ConfigFeed, News, PodFeed, ReportError};
+use crate::api::lease::NODE_LEASES;
 use crate::api::pod::facts;
 use crate::api::{Key, Kind, Object, meta};
 use crate::clock::Clock;
@@ -26,6 +28,24 @@ pub struct Local {
 impl Local {
     pub fn new(store: Store, recorder: Recorder, clock: Clock, ids: Ids) -> Local {
         Local { store, recorder, clock, ids }
+    }
+
+    /// Commits an object of the node's own; answers it as stored.
+    fn write(&self, mut object: Object) -> Result<Object, ReportError> {
+        let tx = if object.uid().is_empty() {
+            let meta = object.meta_mut();
+            meta.uid = Some(self.ids.uid());
+            meta.creation_timestamp = Some(meta::time(self.clock.now()));
+            Tx::new().create(object)
+        } else {
+            Tx::new().update(object)
+        };
+        match self.store.commit(tx) {
+            Ok(mut committed) => committed.objects.pop().ok_or(ReportError::Gone),
+            Err(CommitError::ReadOnly(detail)) => Err(ReportError::Failed(detail)),
+            // Changed, deleted or created by somebody else.
+            Err(_) => Err(ReportError::Stale),
+        }
     }
 }
 
@@ -134,23 +154,29 @@ impl Cluster for Local {
         }
     }
 
-    async fn register(&self, node: Node) -> Result<(), ReportError> {
-        let key = Key::new("", node.metadata.name.clone().unwrap_or_default());
-        let mut node = node;
-        let tx = match self.store.get(Kind::Node, &key) {
-            Some(Object::Node(known)) => {
-                let mut next = Node::clone(&known);
-                next.status = node.status;
-                next.metadata.labels.get_or_insert_default().extend(node.metadata.labels.unwrap_or_default());
-                Tx::new().update(next)
-            }
-            _ => {
-                node.metadata.uid = Some(self.ids.uid());
-                node.metadata.creation_timestamp = Some(meta::time(self.clock.now()));
-                Tx::new().create(node)
-            }
-        };
-        self.store.commit(tx).map(|_| ()).map_err(|e| ReportError::Failed(e.to_string()))
+    async fn node(&self, name: &str) -> Option<Arc<Node>> {
+        match self.store.get(Kind::Node, &Key::new("", name))? {
+            Object::Node(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    async fn write_node(&self, node: Node) -> Result<Arc<Node>, ReportError> {
+        match self.write(node.into())? {
+            Object::Node(node) => Ok(node),
+            _ => Err(ReportError::Gone),
+        }
+    }
+
+    async fn lease(&self, node: &str) -> Option<Arc<Lease>> {
+        match self.store.get(Kind::Lease, &Key::new(NODE_LEASES, node))? {
+            Object::Lease(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    async fn write_lease(&self, lease: Lease) -> Result<(), ReportError> {
+        self.write(lease.into()).map(|_| ())
     }
 
     fn note(&self, note: Note) {

@@ -2,7 +2,7 @@
 //!
 //! [`cluster`] is all it asks of the world, [`local`] the one answer today; [`machine`] decides, [`driver`] acts,
 //! [`status`] is what is published, [`mod@env`] and [`volumes`] are what a container gets, [`describe`] what the
-//! machine is. Guests run on a runtime of their own, so that one that computes does not slow the API.
+//! machine is, [`heartbeat`] how it is known to live. Guests run on a runtime of their own, so that one that computes does not slow the API.
 //!
 //! Never: a pod that ends without a report; two terminal reports for one pod; a guest instantiated without a slot.
 
@@ -12,6 +12,7 @@ mod crash_loop;
 pub mod describe;
 pub mod driver;
 pub mod env;
+pub mod heartbeat;
 mod interrupted;
 pub mod local;
 pub mod machine;
@@ -19,6 +20,7 @@ mod prepare;
 pub mod status;
 mod termination;
 mod usage;
+mod vitals;
 pub mod volumes;
 
 use std::collections::HashMap;
@@ -38,6 +40,7 @@ use crate::logs::Logs;
 use crate::modules::Modules;
 use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
+use heartbeat::Heartbeat;
 
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -95,14 +98,12 @@ impl<C: Cluster> Node<C> {
     /// Runs until told to stop. Pods that are then running are found interrupted at the next start.
     pub async fn run(self, stop: CancellationToken) {
         self.clean().await;
-        let config = &self.shared.config;
-        let node = describe::node(&config.name, &describe::Machine::read(), config.max_pods, self.shared.clock.now());
-        if let Err(error) = self.shared.cluster.register(node).await {
-            tracing::error!(%error, "the node could not be registered");
-        }
+        let heartbeat = Heartbeat::new(self.shared.cluster.clone(), self.shared.clock.clone(), &self.shared.config);
+        heartbeat.beat().await;
+        let mut beating = std::pin::pin!(heartbeat.run());
         // Looked for before the pods are: the logs of a pod that comes in between are not among them.
         let mut with_logs = self.pods_with_logs().await;
-        let mut feed = self.shared.cluster.pods(&config.name);
+        let mut feed = self.shared.cluster.pods(&self.shared.config.name);
         let mut driven: HashMap<String, Driven> = HashMap::new();
         loop {
             tokio::select! {
@@ -110,6 +111,7 @@ impl<C: Cluster> Node<C> {
                     let gone = self.take(news, &mut driven, &mut with_logs);
                     self.shared.logs.delete_all(&gone);
                 }
+                () = &mut beating => {}
                 () = stop.cancelled() => return,
             }
         }

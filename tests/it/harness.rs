@@ -50,7 +50,7 @@ pub fn wait_for<T, S: Debug>(what: &str, mut ask: impl FnMut() -> Result<T, S>) 
 }
 
 pub struct Server {
-    child: Child,
+    pub child: Child,
     pub url: String,
     pub dir: tempfile::TempDir,
 }

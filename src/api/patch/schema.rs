@@ -45,7 +45,7 @@ pub fn of(kind: Kind) -> &'static Schema {
         Kind::Pod => &POD,
         Kind::Node => &NODE,
         Kind::Namespace => &NAMESPACE,
-        Kind::ConfigMap | Kind::Secret | Kind::Event => &METADATA_ONLY,
+        Kind::ConfigMap | Kind::Secret | Kind::Event | Kind::Lease => &METADATA_ONLY,
     }
 }
 

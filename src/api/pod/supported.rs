@@ -53,13 +53,13 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
         share_process_namespace,
         subdomain,
         termination_grace_period_seconds: _,
-        tolerations: _, // A kiln node has no taints, so that every pod tolerates it.
+        tolerations: _,
         topology_spread_constraints,
         volumes,
     } = spec;
 
     let mut no = Refusals::of(path, faults);
-    let place = "pods are placed by nodeSelector and nodeName only";
+    let place = "pods are placed by nodeSelector, nodeName and tolerations only";
     let drawn = affinity.as_ref().is_some_and(|a| *a != Affinity::default());
     no.refuse(drawn, "affinity", place);
     no.list(topology_spread_constraints, "topologySpreadConstraints", place);

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! One policy, one file: [`wanted`] how many pods there should be, [`backoff`] when a failed pod may be replaced,
-//! [`deadline`] when time is up, [`pods`] what a pod of a Job looks like, [`status`] what is written down,
+//! [`deadline`] when time is up, [`pods`] what a pod of a Job looks like, [`status`] what is written down, [`usage`] what its pods used,
 //! [`reconcile`] puts them together, [`view`] is what it is told.
 
 pub mod backoff;
@@ -26,6 +26,7 @@ pub mod deadline;
 pub mod pods;
 pub mod reconcile;
 pub mod status;
+pub mod usage;
 pub mod view;
 pub mod wanted;
 

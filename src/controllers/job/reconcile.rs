@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::deadline::deadline;
 use super::pods::{in_order_of_deletion, new_pod};
 use super::status::{self, Cause};
+use super::usage::Usage;
 use super::view::{Entry, Tracked};
 use super::wanted::{Counts, is_complete, wanted_active};
 use crate::api::deletion::{self, Deletion};
@@ -106,6 +107,10 @@ impl<'a> Sync<'a> {
         if self.status.start_time.is_none() {
             self.status.start_time = Some(meta::time(self.now));
             let exact = meta::format_micros(self.now);
+            if let Some(annotations) = &mut self.next.metadata.annotations {
+                // That of another Job, from which this one was copied.
+                annotations.remove(well_known::ANNOTATION_USAGE);
+            }
             if spec.active_deadline_seconds.is_some() {
                 meta::set_annotation(&mut self.next.metadata, well_known::ANNOTATION_START_TIME, exact);
             } else if let Some(annotations) = &mut self.next.metadata.annotations {
@@ -119,6 +124,8 @@ impl<'a> Sync<'a> {
     /// with which it was waiting for this.
     fn count(&mut self, plan: &mut Plan) {
         let ended = self.pods.finished.values().chain(self.pods.terminating.values()).filter(|pod| is_held(pod));
+        let mut usage = Usage::of_job(&self.next.metadata);
+        let before = usage;
         let (mut succeeded, mut failed) = (self.status.succeeded.unwrap_or(0), self.status.failed.unwrap_or(0));
         for pod in ended {
             if plan.effects.len() >= AT_ONCE {
@@ -130,7 +137,13 @@ impl<'a> Sync<'a> {
             } else if !facts::is_disrupted(pod) {
                 failed = failed.saturating_add(1);
             }
+            if facts::is_finished(pod) {
+                usage.add(&pod.metadata);
+            }
             plan.effects.push(Effect::Update(released(pod)));
+        }
+        if usage != before {
+            usage.write(&mut self.next.metadata);
         }
         self.status.succeeded = status::unless_zero(succeeded);
         self.status.failed = status::unless_zero(failed);

@@ -6,6 +6,7 @@
 
 use k8s_openapi::Resource;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch, Status};
@@ -56,6 +57,7 @@ macro_rules! with_type {
             Kind::Secret => $call::<Secret>($($argument),*),
             Kind::Event => $call::<Event>($($argument),*),
             Kind::Job => $call::<Job>($($argument),*),
+            Kind::Lease => $call::<Lease>($($argument),*),
         }
     };
 }

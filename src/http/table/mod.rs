@@ -8,6 +8,7 @@ mod column;
 mod config_map;
 mod event;
 mod job;
+mod lease;
 mod namespace;
 mod node;
 mod pod;
@@ -66,6 +67,7 @@ pub fn columns(kind: Kind) -> &'static [Column] {
         Kind::Secret => secret::COLUMNS,
         Kind::Event => event::COLUMNS,
         Kind::Job => job::COLUMNS,
+        Kind::Lease => lease::COLUMNS,
     }
 }
 
@@ -79,6 +81,7 @@ pub fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::Secret(o) => secret::cells(o, now),
         Object::Event(o) => event::cells(o, now),
         Object::Job(o) => job::cells(o, now),
+        Object::Lease(o) => lease::cells(o, now),
     }
 }
 

@@ -23,7 +23,9 @@ async fn the_log_of_a_run_is_text() {
     let f = Fixture::new();
     let pod_uid = pod(&f, container(json!({"terminated": {"exitCode": 0}}), 1)).await;
     let log = f.api.logs.open(LogId { pod_uid, container: "c".to_owned(), restart: 1 });
-    log.write(Stream::Stdout, b"one\ntwo\nthree\n");
+    log.write(Stream::Stdout, b"one\n");
+    log.write(Stream::Stderr, b"two\n");
+    log.write(Stream::Stdout, b"three\n");
     let done = f.api.store.commit(log.finish()).unwrap();
     log.committed(done.revision);
     let answer = f.get(&format!("{POD}/log")).await;
@@ -31,6 +33,10 @@ async fn the_log_of_a_run_is_text() {
     assert_eq!(answer.headers["content-type"], "text/plain");
     assert_eq!(f.get(&format!("{POD}/log?tailLines=1")).await.text, "three\n");
     assert_eq!(f.get(&format!("{POD}/log?limitBytes=5&container=c")).await.text, "one\nt");
+    assert_eq!(f.get(&format!("{POD}/log?stream=Stderr&tailLines=1")).await.refusal().0, 422);
+    assert_eq!(f.get(&format!("{POD}/log?stream=All&tailLines=1")).await.text, "three\n");
+    assert_eq!(f.get(&format!("{POD}/log?stream=Stdout")).await.text, "one\nthree\n");
+    assert_eq!(f.get(&format!("{POD}/log?stream=Stderr&timestamps=false")).await.text, "two\n");
     assert_eq!(f.get(&format!("{POD}/log?container=x")).await.message(), "container x is not valid for pod p");
 }
 
@@ -52,7 +58,8 @@ async fn options_of_a_log_are_checked() {
         "tailLines=-1",
         "limitBytes=0",
         "sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z",
-        "stream=Stderr",
+        "stream=stderr",
+        "stream=Stderr&tailLines=1",
     ] {
         let answer = f.get(&format!("{POD}/log?{wrong}")).await;
         assert_eq!(answer.refusal(), (422, "Invalid".to_owned()), "{wrong}");

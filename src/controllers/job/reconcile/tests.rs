@@ -113,10 +113,20 @@ impl World {
         self.set_pod(pod);
     }
 
+    /// Each pod used one unit of everything.
     fn finish(&mut self, name: &str, succeeded: bool) {
         let mut pod = self.pods[name].clone();
         pod.status = finished_pod(self.now, succeeded).status;
+        let used = r#"{"fuel":1,"peakMemoryBytes":1,"cpuMicros":1,"wallMicros":1}"#;
+        meta::set_annotation(&mut pod.metadata, well_known::ANNOTATION_USAGE, used);
         self.set_pod(pod);
+    }
+
+    /// The pods whose use is in the Job's sum, and the fuel in it.
+    fn used(&self) -> (u64, u64) {
+        let text = meta::annotation(&self.job.metadata, well_known::ANNOTATION_USAGE).unwrap_or("{}");
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        (value["pods"].as_u64().unwrap_or(0), value["fuel"].as_u64().unwrap_or(0))
     }
 
     fn interrupt(&mut self, name: &str) {
@@ -372,6 +382,27 @@ fn many_pods_are_created_and_counted_in_bounded_steps() {
     assert_eq!((w.numbers(), w.pods.len()), ((0, 1200, 0), 1200));
 }
 
+#[test]
+fn what_pods_used_is_summed_once_however_often_a_decision_is_made_anew() {
+    let mut w = World::new(spec(Some(1200), 1200, 6));
+    meta::set_annotation(&mut w.job.metadata, well_known::ANNOTATION_USAGE, r#"{"pods":7,"fuel":7}"#);
+    w.tell_job();
+    w.settle();
+    assert_eq!(w.used(), (0, 0), "that of a Job from which this one was copied is not its own");
+    let active = w.active();
+    w.interrupt(&active[0]);
+    for (i, name) in active.iter().enumerate().skip(1) {
+        w.finish(name, i % 400 > 0);
+    }
+    // A refused decision leaves nothing.
+    let (first, again) = (w.plan(), w.plan());
+    assert_eq!(first, again);
+    w.apply(again);
+    assert_eq!(w.used().0 as usize, AT_ONCE - 1, "the one that was interrupted says nothing");
+    w.settle();
+    assert_eq!(w.used(), (1199, 1199));
+}
+
 #[derive(Clone, Debug)]
 enum Happening {
     Succeed(usize),
@@ -433,6 +464,7 @@ proptest! {
             prop_assert!(ending || active <= allowed);
             // Pods that no node had when the Job failed were never seen to fail, and count all the same.
             prop_assert!(counted == succeeded && (lost == failed || ending && lost >= failed), "{:?} {} {}", w.numbers(), succeeded, failed);
+            prop_assert_eq!(w.used(), ((succeeded + failed) as u64, (succeeded + failed) as u64));
             prop_assert!(w.plan().effects.is_empty());
         }
     }
