@@ -148,11 +148,15 @@ impl<C: Cluster> Driver<C> {
     }
 
     fn step(&self, step: impl Future<Output = Event> + Send + 'static) {
-        // A pod of one container is one task. Several compute at the same time, each in a task of its own.
-        self.steps.push(match self.machine.containers.len() {
-            1 => step.boxed(),
-            _ => Owned::spawn(step).boxed(),
-        });
+        self.steps.push(step.boxed());
+    }
+
+    /// A pod of one container is one task. Several compute at the same time, each in a task of its own.
+    fn step_that_computes(&self, step: impl Future<Output = Event> + Send + 'static) {
+        match self.machine.containers.len() {
+            1 => self.step(step),
+            _ => self.step(Owned::spawn(step)),
+        }
     }
 
     async fn begin(&mut self, index: usize, at: Option<Timestamp>, dir: &Arc<PodDir>) {
@@ -210,7 +214,7 @@ impl<C: Cluster> Driver<C> {
         let Prepared { program, argv, env, mounts, disk, network, .. } = prepared;
         let (deadline, cancel) = (self.deadline.clone(), self.cancel.clone());
         let start = Start { node: self.node.clone(), index, since, program, teller, permit };
-        self.step(attempt::run(start, log, move |sink| Run {
+        self.step_that_computes(attempt::run(start, log, move |sink| Run {
             argv,
             env,
             mounts,
