@@ -13,6 +13,7 @@ pub mod env;
 pub mod local;
 pub mod machine;
 mod prepare;
+pub mod remove;
 pub mod status;
 pub mod volumes;
 
