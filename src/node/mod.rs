@@ -17,6 +17,7 @@ mod interrupted;
 pub mod local;
 pub mod machine;
 mod prepare;
+pub mod remove;
 pub mod status;
 mod termination;
 mod usage;

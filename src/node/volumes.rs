@@ -193,10 +193,7 @@ fn without_links(base: &Path, below: &Path) -> io::Result<PathBuf> {
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+    super::remove::remove_tree(path)
 }
 
 #[cfg(test)]

@@ -14,8 +14,11 @@
 //! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
 //! - a word of Kubernetes.
 
+mod devices;
 mod disk;
 mod engine;
+mod files;
+mod files_core;
 mod limits;
 mod network;
 mod outcome;
@@ -25,8 +28,10 @@ mod run;
 mod stdio;
 mod stop;
 mod ticker;
+mod usage;
 mod wasi;
 
+pub use devices::DEVICES;
 pub use disk::{Area, Disk};
 pub use engine::{Sandbox, SandboxConfig, SandboxError};
 pub use network::Network;

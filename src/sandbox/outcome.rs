@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::disk::DiskError;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
@@ -111,6 +112,15 @@ pub(super) fn outcome(result: wasmtime::Result<()>, facts: Facts) -> Outcome {
         Some(Stop::Cancelled) => return Outcome::Cancelled,
         None => {}
     }
+    match error.downcast_ref() {
+        Some(DiskError::Full { area, limit_bytes }) => {
+            return Outcome::DiskLimit { area: area.clone(), limit_bytes: *limit_bytes };
+        }
+        Some(unmeasured @ DiskError::Unmeasured { .. }) => {
+            return Outcome::HostError { message: unmeasured.to_string() };
+        }
+        None => {}
+    }
     if error.is::<PoolConcurrencyLimitError>() {
         return Outcome::HostError { message: format!("no free slot to run in: {error}") };
     }
@@ -216,6 +226,18 @@ mod tests {
             ("exit 3 after a refused growth", Err(I32Exit(3).into()), denied, out_of_memory.clone()),
             ("deadline", Err(Stop::Deadline.into()), denied, Outcome::DeadlineExceeded),
             ("cancel", Err(Stop::Cancelled.into()), denied, Outcome::Cancelled),
+            (
+                "a full directory",
+                Err(DiskError::Full { area: "data".to_owned(), limit_bytes: 7 }.into()),
+                denied,
+                Outcome::DiskLimit { area: "data".to_owned(), limit_bytes: 7 },
+            ),
+            (
+                "a directory that is in the host's way",
+                Err(DiskError::Unmeasured { area: "data".to_owned(), error: std::io::Error::other("no") }.into()),
+                FACTS,
+                Outcome::HostError { message: "cannot measure the directory of data: no".to_owned() },
+            ),
             ("own fuel", Err(Trap::OutOfFuel.into()), fueled, Outcome::FuelExhausted { limit: 9 }),
             ("the deadline's fuel", Err(Trap::OutOfFuel.into()), FACTS, Outcome::DeadlineExceeded),
             (

@@ -11,6 +11,9 @@ use wasmtime::{Caller, Engine, Extern, Linker, Result};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, Rng, WasiCtxBuilder, WasiCtxView, WasiView, p2, thread_rng};
 
+use super::disk::Disk;
+use super::files::Files;
+use super::files_core;
 use super::limits::GuestLimits;
 use super::run::Budget;
 use super::stdio::{Output, Sink, Stream};
@@ -38,7 +41,8 @@ pub struct Mount {
 
 /// What the store of one run holds.
 pub(super) struct Guest {
-    wasi: WasiP1Ctx,
+    pub(super) wasi: WasiP1Ctx,
+    pub(super) files: Files,
     /// Made on the first use: most guests never ask.
     random: Option<Box<dyn Rng + Send>>,
     pub(super) limits: GuestLimits,
@@ -56,6 +60,7 @@ pub(super) struct World<'a> {
     pub(super) argv: &'a [String],
     pub(super) env: &'a [(String, String)],
     pub(super) mounts: &'a [Mount],
+    pub(super) disk: Disk,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) max_handles: usize,
 }
@@ -65,6 +70,7 @@ impl Guest {
     pub(super) fn inert() -> Guest {
         Guest {
             wasi: WasiCtxBuilder::new().build_p1(),
+            files: Files::new(Disk::unlimited(), &[]),
             random: None,
             limits: GuestLimits::new(0, 0),
             budget: Budget::none(),
@@ -87,7 +93,8 @@ impl Guest {
         }
         let mut wasi = wasi.build_p1();
         wasi.ctx().table.set_max_capacity(world.max_handles);
-        Ok(Guest { wasi, random: None, limits, budget })
+        let files = Files::new(world.disk, world.mounts);
+        Ok(Guest { wasi, files, random: None, limits, budget })
     }
 }
 
@@ -108,6 +115,7 @@ pub(super) fn core_linker(engine: &Engine) -> Result<Linker<Guest>> {
     linker.func_wrap(PREVIEW1, "sock_recv", |_: i32, _: i32, _: i32, _: i32, _: i32, _: i32| NOTSOCK)?;
     linker.func_wrap(PREVIEW1, "sock_send", |_: i32, _: i32, _: i32, _: i32, _: i32| NOTSOCK)?;
     linker.func_wrap(PREVIEW1, "sock_shutdown", |_: i32, _: i32| NOTSOCK)?;
+    files_core::limit_files(&mut linker)?;
     Ok(linker)
 }
 
