@@ -3,24 +3,34 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, ObjectFieldSelector, Pod};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::cluster::Cluster;
+use super::fields::{self, Amounts};
 use crate::api::names;
-use crate::api::pod::subscript;
 
 /// Why a container cannot be configured yet; it is tried again when a ConfigMap or Secret changes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
+/// The variables of a container.
+#[derive(Debug, Default)]
+pub struct Environment {
+    pub variables: Vec<(String, String)>,
+    /// Keys of ConfigMaps and Secrets that are no names of variables.
+    pub skipped: Vec<String>,
+}
+
 /// The environment: what the container names, after `HOSTNAME` and `PWD`, in the order of Kubernetes.
 pub async fn environment<C: Cluster>(
     cluster: &C,
     pod: &Pod,
     container: &Container,
-) -> Result<Vec<(String, String)>, ConfigError> {
+    node: &Amounts,
+) -> Result<Environment, ConfigError> {
     let mut env = Env::default();
+    let mut skipped = Vec::new();
     env.set("HOSTNAME", hostname(pod))?;
     if let Some(dir) = &container.working_dir {
         env.set("PWD", dir.clone())?;
@@ -37,22 +47,23 @@ pub async fn environment<C: Cluster>(
         };
         for (key, value) in pairs.unwrap_or_default() {
             let name = format!("{prefix}{key}");
-            if names::env_var_name(&name).is_empty() {
-                env.set(&name, value)?;
+            match names::env_var_name(&name).is_empty() {
+                true => env.set(&name, value)?,
+                false => skipped.push(name),
             }
         }
     }
     for var in container.env.iter().flatten() {
-        if let Some(value) = value_of(cluster, pod, namespace, var, &env).await? {
+        if let Some(value) = value_of(cluster, (pod, container, node), namespace, var, &env).await? {
             env.set(&var.name, value)?;
         }
     }
-    Ok(env.pairs)
+    Ok(Environment { variables: env.pairs, skipped })
 }
 
 async fn value_of<C: Cluster>(
     cluster: &C,
-    pod: &Pod,
+    (pod, container, node): (&Pod, &Container, &Amounts),
     namespace: &str,
     var: &EnvVar,
     env: &Env,
@@ -61,7 +72,10 @@ async fn value_of<C: Cluster>(
         return expand(var.value.as_deref().unwrap_or_default(), &env.values).map(Some);
     };
     if let Some(field) = &from.field_ref {
-        return Ok(Some(field_value(pod, field)));
+        return Ok(Some(fields::value(pod, &field.field_path)));
+    }
+    if let Some(resource) = &from.resource_field_ref {
+        return fields::resource(pod, Some(container), resource, node).map(Some).map_err(ConfigError);
     }
     let (pairs, key, object) = if let Some(r) = &from.config_map_key_ref {
         let pairs = config_map(cluster, namespace, &r.name, r.optional).await?;
@@ -109,28 +123,6 @@ async fn secret<C: Cluster>(
     }
 }
 
-/// A field of the pod, by the paths that validation lets through; one that the pod has not is empty.
-fn field_value(pod: &Pod, field: &ObjectFieldSelector) -> String {
-    let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
-    if let Some((map, key)) = subscript(&field.field_path) {
-        let map = match map {
-            "metadata.labels" => &meta.labels,
-            _ => &meta.annotations,
-        };
-        return map.as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default();
-    }
-    let value = match field.field_path.as_str() {
-        "metadata.name" => meta.name.clone(),
-        "metadata.namespace" => meta.namespace.clone(),
-        "metadata.uid" => meta.uid.clone(),
-        "spec.nodeName" => spec.and_then(|s| s.node_name.clone()),
-        "spec.serviceAccountName" => spec.and_then(|s| s.service_account_name.clone()),
-        "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => Some("127.0.0.1".to_owned()),
-        _ => None,
-    };
-    value.unwrap_or_default()
-}
-
 /// What the pod takes for its host's name.
 pub fn hostname(pod: &Pod) -> String {
     let own = pod.spec.as_ref().and_then(|s| s.hostname.clone());
@@ -156,6 +148,22 @@ fn within_limit(bytes: usize) -> Result<(), ConfigError> {
         true => Ok(()),
         false => Err(ConfigError(format!("the environment or the arguments have more than {MOST} bytes"))),
     }
+}
+
+/// As [`expand`], where every name must be known. Fails with the first that is not.
+pub fn expand_known(text: &str, env: &[(String, String)]) -> Result<String, String> {
+    let values: BTreeMap<String, String> = env.iter().cloned().collect();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        let tail = &rest[at + 1..];
+        rest = match (tail.strip_prefix('$'), tail.strip_prefix('(').and_then(|t| t.split_once(')'))) {
+            (Some(after), _) => after,
+            (None, Some((name, _))) if !values.contains_key(name) => return Err(name.to_owned()),
+            (None, Some((_, after))) => after,
+            (None, None) => tail,
+        };
+    }
+    expand(text, &values).map_err(|error| error.to_string())
 }
 
 /// A later value replaces an earlier one of the same name, in its place.

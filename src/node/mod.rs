@@ -12,6 +12,7 @@ mod crash_loop;
 pub mod describe;
 pub mod driver;
 pub mod env;
+mod fields;
 pub mod heartbeat;
 mod interrupted;
 pub mod local;
@@ -26,7 +27,7 @@ pub mod volumes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Pod;
@@ -41,7 +42,9 @@ use crate::logs::Logs;
 use crate::modules::Modules;
 use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
+use fields::Amounts;
 use heartbeat::Heartbeat;
+use vitals::{Machine, Vitals};
 
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -69,6 +72,18 @@ pub struct Shared<C> {
     pub clock: Clock,
     pub config: NodeConfig,
     pub slots: Arc<Semaphore>,
+    /// See [`Shared::allocatable`].
+    pub offers: OnceLock<Amounts>,
+}
+
+impl<C> Shared<C> {
+    /// What the node offers to pods, as at the first question.
+    pub fn allocatable(&self) -> &Amounts {
+        self.offers.get_or_init(|| {
+            let vitals = Vitals::read(&self.config.pods_dir);
+            describe::allocatable(&Machine::read(), &vitals, self.config.max_pods)
+        })
+    }
 }
 
 pub struct Node<C> {
@@ -93,7 +108,10 @@ impl<C: Cluster> Node<C> {
         guests: Handle,
     ) -> Node<C> {
         let slots = Arc::new(Semaphore::new(config.max_pods as usize));
-        Node { shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots }), guests }
+        Node {
+            shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots, offers: OnceLock::new() }),
+            guests,
+        }
     }
 
     /// Runs until told to stop. Pods that are then running are found interrupted at the next start.

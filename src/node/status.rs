@@ -11,7 +11,7 @@ use crate::api::{meta, well_known};
 use crate::sandbox::Outcome;
 
 /// Where kiln's pods live on the network: nowhere, so they show the address of their host.
-const HOST_IP: &str = "127.0.0.1";
+pub(super) const HOST_IP: &str = "127.0.0.1";
 
 /// Exit codes of endings that are not the program's own, as a shell or a container runtime would give them.
 pub(super) const KILLED: i32 = 137; // 128 + SIGKILL

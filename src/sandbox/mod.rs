@@ -41,7 +41,7 @@ pub use refusal::Refusal;
 pub use run::{Ending, Limits, Run, Usage};
 pub use stdio::{Sink, Stream};
 pub use stop::{Cancel, Deadline};
-pub use wasi::Mount;
+pub use wasi::{Mount, Opened};
 
 #[cfg(test)]
 mod tests;

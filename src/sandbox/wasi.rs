@@ -3,6 +3,7 @@
 //!
 //! wasmtime-wasi offers WASI; this file replaces those of its preview-1 functions that do not suit guests nobody trusts.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +38,41 @@ pub struct Mount {
     pub host: PathBuf,
     pub guest: String,
     pub writable: bool,
+    /// The directory itself, for a place where somebody may put another meanwhile; `host` then only says where it was.
+    pub opened: Option<Opened>,
+}
+
+/// A directory that is held open. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Opened(Arc<OwnedFd>);
+
+impl Opened {
+    pub fn new(directory: OwnedFd) -> Opened {
+        Opened(Arc::new(directory))
+    }
+}
+
+impl PartialEq for Opened {
+    fn eq(&self, other: &Opened) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Opened {}
+
+impl Mount {
+    /// The directory at `host`, whatever is there when it is used.
+    pub fn new(host: impl Into<PathBuf>, guest: impl Into<String>, writable: bool) -> Mount {
+        Mount { host: host.into(), guest: guest.into(), writable, opened: None }
+    }
+
+    /// Where to open it, as long as this exists.
+    pub fn path(&self) -> PathBuf {
+        match &self.opened {
+            Some(Opened(directory)) => PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())),
+            None => self.host.clone(),
+        }
+    }
 }
 
 /// What the store of one run holds.
@@ -88,7 +124,7 @@ impl Guest {
             .max_random_size(MAX_RANDOM);
         for mount in world.mounts {
             let permissions = if mount.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            wasi.preopened_dir(&mount.host, &mount.guest, permissions)
+            wasi.preopened_dir(mount.path(), &mount.guest, permissions)
                 .map_err(|error| format!("cannot open the directory of {}: {error}", mount.guest))?;
         }
         let mut wasi = wasi.build_p1();

@@ -77,7 +77,7 @@ fn a_backtrace_has_the_names_as_the_programmer_wrote_them() {
 #[test]
 fn a_guest_cannot_use_up_the_hosts_files() {
     let directory = tempfile::tempdir().unwrap();
-    let mount = Mount { host: directory.path().to_owned(), guest: "/".to_owned(), writable: false };
+    let mount = Mount::new(directory.path(), "/", false);
     let ending = run(&guest!("open-many"), Run { mounts: vec![mount], ..plain_run() });
     assert_eq!(trap_of(&ending).0, TrapKind::TooManyHandles, "{ending:?}");
 }
@@ -90,7 +90,7 @@ fn one_call_moves_as_much_as_the_sandbox_allows_and_no_more() {
     // Writes as many MiB as it has arguments, in one call; ENOMEM is 48.
     let program = load_into(&sandbox, include_str!("../../../tests/guests/write-large.wat"));
     for (mebibytes, expected) in [(2, 0), (4, 48)] {
-        let mount = Mount { host: directory.path().to_owned(), guest: "/".to_owned(), writable: true };
+        let mount = Mount::new(directory.path(), "/", true);
         let given = Run { argv: vec![String::new(); mebibytes], mounts: vec![mount], ..plain_run() };
         let ending = block_on(sandbox.run(&program, given));
         assert_eq!(ending.outcome, Outcome::Exited { code: expected }, "{mebibytes} MiB");

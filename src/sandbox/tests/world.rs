@@ -62,7 +62,7 @@ fn a_guest_writes_where_it_may_and_nowhere_else() {
     std::fs::create_dir(&inner).unwrap();
     std::fs::write(directory.path().join("secret"), "secret").unwrap();
     let mounted = |writable| {
-        let mount = Mount { host: inner.clone(), guest: "/".to_owned(), writable };
+        let mount = Mount::new(&inner, "/", writable);
         Run { mounts: vec![mount], ..plain_run() }
     };
     let write = guest!("write-file");
@@ -84,7 +84,7 @@ fn a_guest_writes_where_it_may_and_nowhere_else() {
 
 #[test]
 fn a_directory_that_is_not_there_fails_the_start_and_is_named() {
-    let mount = Mount { host: "/does/not/exist".into(), guest: "/data".to_owned(), writable: false };
+    let mount = Mount::new("/does/not/exist", "/data", false);
     let ending = run(&guest!("hello"), Run { mounts: vec![mount], ..plain_run() });
     let Outcome::StartFailed { reason } = ending.outcome else { panic!("{ending:?}") };
     assert!(reason.contains("/data"), "{reason}");
