@@ -28,7 +28,7 @@ pub use crate::http::Access;
 use crate::http::{self, Api};
 use crate::ids::Ids;
 use crate::logs::Logs;
-use crate::modules::Modules;
+use crate::modules::{CompileIn, CompileLimits, Modules};
 use crate::node::local::Local;
 use crate::node::{Node, NodeConfig, describe};
 use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
@@ -77,7 +77,11 @@ impl App {
         let store = Store::open(&config.data_dir.join("store"), config.event_ring)?;
         let sandbox_config = SandboxConfig { max_instances: config.max_pods, ..SandboxConfig::default() };
         let sandbox = Sandbox::new(sandbox_config, clock.clone())?;
-        let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), store.clone())?;
+        let compile = CompileIn::child(CompileLimits {
+            memory_bytes: config.compile_memory_bytes,
+            cpu_seconds: config.compile_cpu_seconds,
+        });
+        let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), compile, store.clone())?;
         let logs = Logs::new(store.clone(), clock.clone());
         create_namespaces(&store, &clock, &ids)?;
         let guests = tokio::runtime::Builder::new_multi_thread()

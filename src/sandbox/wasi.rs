@@ -66,7 +66,7 @@ impl Guest {
         Guest {
             wasi: WasiCtxBuilder::new().build_p1(),
             random: None,
-            limits: GuestLimits::new(0, 0),
+            limits: GuestLimits::new(0, 0, 0),
             budget: Budget::none(),
         }
     }
