@@ -27,6 +27,10 @@ pub const DEFAULT_SCRATCH_BYTES: u64 = 1 << 30;
 /// 69 MB one) takes 64 on two cores of a shared virtual machine.
 pub const COMPILE_CPU_SECONDS: u64 = 240;
 
+/// How many seconds by the clock a compilation gets for each of computing: a busy machine makes it slower, and others that
+/// are to be compiled wait for it.
+pub const COMPILE_PATIENCE: u64 = 4;
+
 /// Bytes of memory that the compilation of one module may take. The same program takes 1.3 GiB.
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
 

@@ -33,7 +33,7 @@ pub struct CompileModuleArgs {
 pub fn run(args: CompileModuleArgs) -> u8 {
     let CompileModuleArgs { module, digest, output, max_memory_bytes, max_table_elements, stack_bytes, .. } = args;
     let order = Order { module, digest, output, max_memory_bytes, max_table_elements, stack_bytes };
-    let limits = CompileLimits { memory_bytes: args.memory, cpu_seconds: args.cpu_seconds };
+    let limits = CompileLimits { memory_bytes: args.memory, cpu_seconds: args.cpu_seconds, wall_seconds: u64::MAX };
     compile_here(&order, &limits, args.parent)
 }
 

@@ -51,13 +51,8 @@ pub struct CompileLimits {
     pub memory_bytes: u64,
     /// Seconds of computing, on all cores together.
     pub cpu_seconds: u64,
-}
-
-impl CompileLimits {
-    /// On a machine with other work the same computing takes longer; four times is enough, and then others wait no more.
-    fn wall(&self) -> Duration {
-        Duration::from_secs(self.cpu_seconds.saturating_mul(4))
-    }
+    /// Seconds by the clock.
+    pub wall_seconds: u64,
 }
 
 /// Where modules are compiled.
@@ -133,7 +128,7 @@ pub(super) fn compile_in_child(program: &Path, limits: &CompileLimits, order: &O
         let _ = done.send(read_some(said));
     });
     let in_time = match &reader {
-        Ok(_) => ended.recv_timeout(limits.wall()),
+        Ok(_) => ended.recv_timeout(Duration::from_secs(limits.wall_seconds)),
         Err(_) => Err(RecvTimeoutError::Disconnected),
     };
     // By itself it ends right after the pipe has closed; it is not waited for if that is not why we are here.
@@ -143,7 +138,7 @@ pub(super) fn compile_in_child(program: &Path, limits: &CompileLimits, order: &O
     let status = child.wait().map_err(failed("wait for the compiler"))?;
     match (in_time, reader) {
         (Ok(said), _) => result(status, &said, limits, order),
-        (Err(RecvTimeoutError::Timeout), _) => Err(too_costly(format_args!("{} s", limits.wall().as_secs()))),
+        (Err(RecvTimeoutError::Timeout), _) => Err(too_costly(format_args!("{} s", limits.wall_seconds))),
         (Err(RecvTimeoutError::Disconnected), Err(error)) => Err(failed("start a thread")(error)),
         (Err(RecvTimeoutError::Disconnected), Ok(_)) => {
             Err(CompileError::Failed("the compiler's words were lost".into()))
@@ -265,4 +260,87 @@ fn limit_this_process(limits: &CompileLimits, parent: u32) -> io::Result<()> {
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let _ = rustix::process::nice(NICE);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A compiler made of a shell script. It gets the path of the output as its last argument.
+    fn run(script: &str) -> Result<Digest, CompileError> {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("compiler");
+        std::fs::write(&program, format!("#!/bin/sh\nfor output; do :; done\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
+        let order = Order {
+            module: directory.path().join("module"),
+            digest: Digest::of(b"module"),
+            output: directory.path().join("output"),
+            max_memory_bytes: 0,
+            max_table_elements: 0,
+            stack_bytes: 0,
+        };
+        let limits = CompileLimits { memory_bytes: 64 << 20, cpu_seconds: 0, wall_seconds: 1 };
+        compile_in_child(&program, &limits, &order)
+    }
+
+    fn refused(script: &str) -> (bool, String) {
+        match run(script).unwrap_err() {
+            CompileError::Refused(refusal) => (refusal.is_hopeless(), refusal.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn code_is_believed_if_its_digest_is_told_and_no_other() {
+        let digest = Digest::of(b"code");
+        assert_eq!(run(&format!("printf code > \"$output\"; printf '{digest}'")).unwrap(), digest);
+        for script in [format!("printf cod > \"$output\"; printf '{digest}'"), "printf code > \"$output\"".to_owned()] {
+            assert!(matches!(run(&script), Err(CompileError::Failed(_))), "{script}");
+        }
+    }
+
+    #[test]
+    fn each_way_to_end_is_told_apart() {
+        assert_eq!(refused("echo because; exit 3"), (false, "because".to_owned()));
+        for script in ["exit 4", "echo memory allocation of 9 bytes failed >&2; kill -ABRT $$"] {
+            let (hopeless, message) = refused(script);
+            assert!(hopeless && message.contains("within 64 MiB of memory"), "{script}: {message}");
+        }
+        let (hopeless, message) = refused("kill -XCPU $$");
+        assert!(hopeless && message.contains("within 0 s of computing"), "{message}");
+        let (hopeless, message) = refused("echo panicked at x >&2; exit 101");
+        assert!(hopeless && message.contains("the compiler failed") && message.contains("panicked at x"), "{message}");
+        let (hopeless, message) = refused("kill -SEGV $$");
+        assert!(hopeless && message.contains("signal: 11"), "{message}");
+        assert!(matches!(run("exit 5"), Err(CompileError::BadFile)));
+        for script in ["exit 6", "kill -KILL $$"] {
+            assert!(matches!(run(script), Err(CompileError::Failed(_))), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_compiler_that_does_not_end_is_killed_and_one_that_talks_without_end_is_cut_short() {
+        let (hopeless, message) = refused("exec sleep 1000");
+        assert!(hopeless && message.contains("within 1 s"), "{message}");
+        let (_, message) = refused("i=0; while [ $i -lt 3000 ]; do echo 0123456789; i=$((i+1)); done; exit 3");
+        assert!(message.len() as u64 <= MAX_SAID, "{}", message.len());
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_no_fault_of_the_module() {
+        let order = Order {
+            module: "/m".into(),
+            digest: Digest::of(b""),
+            output: "/o".into(),
+            max_memory_bytes: 0,
+            max_table_elements: 0,
+            stack_bytes: 0,
+        };
+        let limits = CompileLimits { memory_bytes: 1, cpu_seconds: 1, wall_seconds: 1 };
+        let error = compile_in_child(Path::new("/does/not/exist"), &limits, &order).unwrap_err();
+        assert!(matches!(error, CompileError::Failed(message) if message.contains("start the compiler")));
+    }
 }

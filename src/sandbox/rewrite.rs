@@ -4,8 +4,9 @@
 //! Why: compiled code looks at the deadline between instructions and never within one, and one of these may touch 4 GiB,
 //! at up to 1.2 ms per MiB that the guest had never touched. A piece of [`PIECE`] bytes takes 0.3 ms at most.
 //!
-//! The functions come after all others and need one type, after all others, so nothing that the module says about its
-//! functions changes; everything else is copied byte by byte. An instruction whose length is a constant of at most a
+//! Only long pieces take the call: the length is looked at first, for which a function gets one more local. The added
+//! functions and their type come after all others, so nothing that the module says about its functions changes;
+//! everything else is copied byte by byte. An instruction whose length is a constant of at most a
 //! piece stays as it is. A module without long instructions stays as it is. Measured with copies of lengths that the
 //! compiler cannot know: of 16 bytes 1.3 times as long, of 256 bytes 1.2, of 4 KiB and more 1.0; of whole programs (pi) no
 //! difference.
@@ -18,7 +19,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use wasm_encoder::{BlockType, CodeSection, Component, Encode, Function, Instruction, Module, NameMap, RawSection};
-use wasmparser::{BinaryReader, BinaryReaderError, Chunk, FunctionBody, Operator, Parser, Payload, TypeRef};
+use wasmparser::{
+    BinaryReader, BinaryReaderError, Chunk, CompositeInnerType, FunctionBody, Operator, Parser, Payload, TypeRef,
+};
 
 /// Bytes that one instruction may touch. Smaller costs more checks, larger more delay.
 const PIECE: i32 = 256 << 10;
@@ -63,8 +66,12 @@ struct Site {
 /// What must be known of a module before it can be written anew.
 #[derive(Default)]
 struct Scan<'a> {
-    types: u32,
+    /// How many parameters each type has, if it is one of functions.
+    types: Vec<u32>,
+    /// How many functions there are, imported ones included.
     functions: u32,
+    /// The types of those that are not imported.
+    defined: Vec<u32>,
     /// Bodies of functions, with the sites in each.
     bodies: Vec<(FunctionBody<'a>, Vec<Site>)>,
     /// Lengths of the data segments.
@@ -78,7 +85,10 @@ impl<'a> Scan<'a> {
             match payload? {
                 Payload::TypeSection(groups) => {
                     for group in groups {
-                        scan.types += u32::try_from(group?.types().len()).unwrap_or(u32::MAX);
+                        scan.types.extend(group?.types().map(|ty| match &ty.composite_type.inner {
+                            CompositeInnerType::Func(function) => u32::try_from(function.params().len()).unwrap_or(0),
+                            _ => 0,
+                        }));
                     }
                 }
                 Payload::ImportSection(imports) => {
@@ -86,7 +96,10 @@ impl<'a> Scan<'a> {
                         scan.functions += u32::from(matches!(import?.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)));
                     }
                 }
-                Payload::FunctionSection(functions) => scan.functions += functions.count(),
+                Payload::FunctionSection(functions) => {
+                    scan.functions += functions.count();
+                    scan.defined = functions.into_iter().collect::<std::result::Result<_, _>>()?;
+                }
                 Payload::CodeSectionEntry(body) => {
                     let sites = sites(&body)?;
                     scan.bodies.push((body, sites));
@@ -109,6 +122,11 @@ impl<'a> Scan<'a> {
             sites.retain(|site| !is_short(site));
         }
         Ok(scan)
+    }
+
+    /// The index of the type of the functions to add.
+    fn helper_type(&self) -> u32 {
+        u32::try_from(self.types.len()).unwrap_or(u32::MAX)
     }
 
     /// The functions to add, in the order of their indices.
@@ -169,11 +187,11 @@ fn module(wasm: &[u8]) -> Result<Option<Vec<u8>>> {
             }
             Payload::FunctionSection(_) => {
                 let mut types = Vec::new();
-                helpers.iter().for_each(|_| scan.types.encode(&mut types));
+                helpers.iter().for_each(|_| scan.helper_type().encode(&mut types));
                 new.section(&RawSection { id, data: &longer(contents, helpers.len(), &types)? });
             }
             Payload::CodeSectionStart { .. } => {
-                new.section(&code(wasm, &scan, &helpers));
+                new.section(&code(wasm, &scan, &helpers)?);
             }
             Payload::CustomSection(custom) if custom.name() == "name" && !has_names => {
                 has_names = true;
@@ -205,28 +223,44 @@ fn longer(contents: &[u8], more: usize, items: &[u8]) -> Result<Vec<u8>> {
     Ok(new)
 }
 
-fn code(wasm: &[u8], scan: &Scan<'_>, helpers: &[Bulk]) -> CodeSection {
+fn code(wasm: &[u8], scan: &Scan<'_>, helpers: &[Bulk]) -> Result<CodeSection> {
     let index: HashMap<Bulk, u32> = helpers.iter().copied().zip(scan.functions..).collect();
     let mut code = CodeSection::new();
-    for (body, sites) in &scan.bodies {
+    for (number, (body, sites)) in scan.bodies.iter().enumerate() {
         if sites.is_empty() {
             code.raw(body.as_bytes());
             continue;
         }
-        let Range { start: mut copied, end } = body.range();
-        let mut new = Vec::with_capacity(body.as_bytes().len());
+        let params = scan.defined.get(number).and_then(|ty| scan.types.get(*ty as usize)).copied().unwrap_or(0);
+        let mut locals = body.get_locals_reader()?;
+        let (groups, groups_start) = (locals.get_count(), locals.original_position());
+        let mut count = params;
+        for _ in 0..groups {
+            count = count.saturating_add(locals.read()?.0);
+        }
+        let mut copied = locals.original_position();
+        let mut new = Vec::with_capacity(body.as_bytes().len() + 16 * sites.len());
+        // One more local, a 32-bit integer, for the length: a short piece is dealt with here, without a call.
+        (groups + 1).encode(&mut new);
+        new.extend_from_slice(&wasm[groups_start..copied]);
+        new.extend_from_slice(&[1, 0x7f]);
         for site in sites {
+            use Instruction as I;
             new.extend_from_slice(&wasm[copied..site.at.start]);
-            Instruction::Call(index[&site.bulk]).encode(&mut new);
+            let is_short = [I::LocalTee(count), I::LocalGet(count), I::I32Const(PIECE), I::I32LeU];
+            is_short.iter().for_each(|instruction| instruction.encode(&mut new));
+            I::If(BlockType::FunctionType(scan.helper_type())).encode(&mut new);
+            new.extend_from_slice(&wasm[site.at.clone()]);
+            [I::Else, I::Call(index[&site.bulk]), I::End].iter().for_each(|instruction| instruction.encode(&mut new));
             copied = site.at.end;
         }
-        new.extend_from_slice(&wasm[copied..end]);
+        new.extend_from_slice(&wasm[copied..body.range().end]);
         code.raw(&new);
     }
     for bulk in helpers {
         code.function(&helper(*bulk, scan));
     }
-    code
+    Ok(code)
 }
 
 /// What the functions are called in backtraces.

@@ -24,7 +24,7 @@ fn subject() -> Vec<u8> {
           (data $data "{segment}")
           (func $fill (export "fill") (param i32 i32 i32)
             (memory.fill (local.get 0) (local.get 1) (local.get 2)))
-          (func $copy (export "copy") (param i32 i32 i32)
+          (func $copy (export "copy") (param i32 i32 i32) (local i64 f32) (local i64 i64)
             (memory.copy (local.get 0) (local.get 1) (local.get 2)))
           (func $init (export "init") (param i32 i32 i32)
             (memory.init $data (local.get 0) (local.get 1) (local.get 2)))
@@ -160,7 +160,7 @@ fn what_cannot_be_read_is_an_error_or_left_alone_and_never_a_panic() {
 fn the_names_of_the_guests_functions_stay_and_the_added_ones_have_theirs() {
     let wat = r#"(module $guest (memory (export "memory") 1)
         (func $guest::clear (param i32) (memory.fill (i32.const 0) (i32.const 0) (local.get 0)))
-        (func $guest::main (export "_start") (call $guest::clear (i32.const 70000))))"#;
+        (func $guest::main (export "_start") (call $guest::clear (i32.const 700000))))"#;
     let ending = run(&load(wat), plain_run());
     let (kind, message) = trap_of(&ending);
     assert_eq!(kind, TrapKind::MemoryOutOfBounds);
@@ -168,7 +168,7 @@ fn the_names_of_the_guests_functions_stay_and_the_added_ones_have_theirs() {
     assert_eq!(frames, ["memory.fill", "guest::clear", "guest::main"], "{message}");
     // Without names of its own.
     let nameless = r#"(module (memory (export "memory") 1) (func (export "_start") (local i32)
-        (local.set 0 (i32.const 70000)) (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))"#;
+        (local.set 0 (i32.const 700000)) (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))"#;
     let ending = run(&load(nameless), plain_run());
     assert!(trap_of(&ending).1.contains("memory.fill"), "{ending:?}");
 }
