@@ -173,6 +173,37 @@ fn the_names_of_the_guests_functions_stay_and_the_added_ones_have_theirs() {
     assert!(trap_of(&ending).1.contains("memory.fill"), "{ending:?}");
 }
 
+/// Instructions on tables stay as they are: a table has an end that a few milliseconds reach.
+#[test]
+fn an_instruction_on_a_whole_table_of_the_largest_size_is_short() {
+    let entries = SandboxConfig::default().max_table_elements;
+    let functions = "$f ".repeat(entries);
+    let wasm = wat::parse_str(format!(
+        r#"(module (table $a {entries} funcref) (table $b {entries} funcref) (table $any {entries} anyref)
+          (type $s (struct)) (func $f) (elem $e func {functions})
+          (func (export "fill") (table.fill $a (i32.const 0) (ref.func $f) (i32.const {entries})))
+          (func (export "init") (table.init $a $e (i32.const 0) (i32.const 0) (i32.const {entries})))
+          (func (export "copy") (table.copy $b $a (i32.const 0) (i32.const 0) (i32.const {entries})))
+          (func (export "fill objects")
+            (table.fill $any (i32.const 0) (struct.new $s) (i32.const {entries})))
+          (func (export "copy objects")
+            (table.copy $any $any (i32.const 1) (i32.const 0) (i32.const {}))))"#,
+        entries - 1
+    ))
+    .unwrap();
+    let engine = Engine::default();
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &Module::new(&engine, wasm).unwrap(), &[]).unwrap();
+    for name in ["fill", "init", "copy", "fill objects", "copy objects", "fill objects"] {
+        let function = instance.get_typed_func::<(), ()>(&mut store, name).unwrap();
+        let start = now();
+        function.call(&mut store, ()).unwrap();
+        let took = now() - start;
+        eprintln!("{name} of {entries} entries: {took:?}");
+        assert!(took < PROMPT, "{name}: {took:?}");
+    }
+}
+
 /// Not a test of a promise: prints what the rewrite costs.
 #[test]
 fn what_the_rewrite_costs_is_printed() {
