@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! runtimes    the caller's: HTTP, controllers, scheduler, the node's loop          guests: drivers and guests
-//! threads     kiln-committer (store), the sandbox's ticker, blocking pools for disk reads and compilation
+//! threads     kiln-committer (store), the sandbox's ticker, one that waits for the compiler, a blocking pool for disk reads
+//! processes   the compiler: this program again, once per module
 //! ```
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Key, Kind, Object, admission};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::Recorder;
 use crate::control::recorder::Writer;
 use crate::control::runner::Runner;
@@ -28,7 +29,7 @@ pub use crate::http::Access;
 use crate::http::{self, Api};
 use crate::ids::Ids;
 use crate::logs::Logs;
-use crate::modules::Modules;
+use crate::modules::{CompileIn, CompileLimits, Modules};
 use crate::node::local::Local;
 use crate::node::{Node, NodeConfig, describe};
 use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
@@ -77,7 +78,12 @@ impl App {
         let store = Store::open(&config.data_dir.join("store"), config.event_ring)?;
         let sandbox_config = SandboxConfig { max_instances: config.max_pods, ..SandboxConfig::default() };
         let sandbox = Sandbox::new(sandbox_config, clock.clone())?;
-        let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), store.clone())?;
+        let compile = CompileIn::child(CompileLimits {
+            memory_bytes: config.compile_memory_bytes,
+            cpu_seconds: config.compile_cpu_seconds,
+            wall_seconds: config.compile_cpu_seconds.saturating_mul(config::COMPILE_PATIENCE),
+        });
+        let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), compile, store.clone())?;
         let logs = Logs::new(store.clone(), clock.clone());
         create_namespaces(&store, &clock, &ids)?;
         let guests = tokio::runtime::Builder::new_multi_thread()

@@ -23,6 +23,17 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 512 << 20;
 /// that fill it stay below what a disk holds.
 pub const DEFAULT_SCRATCH_BYTES: u64 = 1 << 30;
 
+/// Seconds of computing, on all cores together, that the compilation of one module may take. The largest program tried (a
+/// 69 MB one) takes 64 on two cores of a shared virtual machine.
+pub const COMPILE_CPU_SECONDS: u64 = 240;
+
+/// How many seconds by the clock a compilation gets for each of computing: a busy machine makes it slower, and others that
+/// are to be compiled wait for it.
+pub const COMPILE_PATIENCE: u64 = 4;
+
+/// Bytes of memory that the compilation of one module may take. The same program takes 1.3 GiB.
+pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
+
 /// What the parts of kiln are made from.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -37,6 +48,8 @@ pub struct Config {
     /// Addresses that pods which ask for the network may reach; none unless given.
     pub network: Vec<IpNet>,
     pub event_ring: usize,
+    pub compile_cpu_seconds: u64,
+    pub compile_memory_bytes: u64,
 }
 
 impl Config {
@@ -50,6 +63,8 @@ impl Config {
             host_paths: Vec::new(),
             network: Vec::new(),
             event_ring: EVENT_RING,
+            compile_cpu_seconds: COMPILE_CPU_SECONDS,
+            compile_memory_bytes: COMPILE_MEMORY_BYTES,
         }
     }
 }

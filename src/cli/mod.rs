@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod allow;
+pub mod compile_module;
 pub mod manifest;
 pub mod output;
 pub mod progress;
@@ -28,6 +29,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Upload a WebAssembly module to a kiln server, under a name
     Push(push::PushArgs),
+    #[command(hide = true)]
+    CompileModule(compile_module::CompileModuleArgs),
 }
 
 /// Exit codes, documented in README.
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(args),
+        Command::CompileModule(args) => Ok(compile_module::run(args)),
         Command::Push(args) => push::run(args).map(|()| exit::OK).map_err(Failure::failed),
     };
     match done {

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use tokio::sync::mpsc;
 
 use super::allow::AllowArgs;
+use super::compile_module::CompileArgs;
 use super::manifest::{self, Item};
 use super::progress::{End, Progress, end};
 use super::{Failure, exit, output};
@@ -36,6 +37,8 @@ pub struct RunArgs {
     max_pods: u32,
     #[command(flatten)]
     allow: AllowArgs,
+    #[command(flatten)]
+    compile: CompileArgs,
 }
 
 pub fn run(args: RunArgs) -> Result<u8, Failure> {
@@ -48,6 +51,7 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     let data_dir = args.data_dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     let mut config = Config { max_pods: args.max_pods, ..Config::new(data_dir) };
     args.allow.apply(&mut config)?;
+    args.compile.apply(&mut config);
     let runtime = super::runtime()?;
     let done = runtime.block_on(async {
         let mut app = App::start(&config).await.map_err(Failure::failed)?;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::allow::AllowArgs;
+use super::compile_module::CompileArgs;
 use super::{Failure, exit};
 use crate::app::{self, Access, App};
 use crate::config::{self, Config};
@@ -32,6 +33,8 @@ pub struct ServeArgs {
     max_pods: u32,
     #[command(flatten)]
     allow: AllowArgs,
+    #[command(flatten)]
+    compile: CompileArgs,
     /// How log lines look, on stderr
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -62,6 +65,7 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
     };
     let mut config = Config { node_name, max_pods: args.max_pods, ..Config::new(args.data_dir) };
     args.allow.apply(&mut config)?;
+    args.compile.apply(&mut config);
     let runtime = super::runtime()?;
     let done = runtime.block_on(serve(args.listen, config, Access { token, loopback }));
     runtime.shutdown_background();

@@ -10,8 +10,9 @@
 //! meddled with, is compiled again. Files are replaced by renaming and never written in place, because programs are
 //! mapped from them.
 //!
-//! One thread compiles, one module at a time, apart from every runtime: a large module takes both cores for twenty
-//! seconds. A load that needs no compilation does not wait for it.
+//! One module is compiled at a time, in a process of its own ([`super::compiler`]), for which one thread waits: a large
+//! module takes both cores for thirty seconds. A load that needs no compilation does not wait for it. A module on which the
+//! compiler has met its limits is not tried again while this process lives.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
@@ -30,11 +31,15 @@ use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
 use super::blobs::{BlobError, Blobs};
+use super::compiler::{CompileError, CompileIn, Order, compile_in_child};
 use super::digest::Digest;
 use crate::sandbox::{LoadError, Program, Refusal, Sandbox};
 
 /// Programs kept in memory. Each is a few kilobytes and a mapped file, of which the kernel may drop what is not used.
 const KEPT: usize = 256;
+
+/// Hopeless modules that are remembered; beyond that all are forgotten, and may be tried once more.
+const HOPELESS: usize = 1_024;
 
 /// How files end: with machine code, and with the digest of that.
 const CODE: &str = "cwasm";
@@ -51,6 +56,8 @@ pub enum ProgramError {
     Load(Digest, Arc<LoadError>),
     #[error("the compilation of {0} was given up: the compiler failed, or this process is about to end")]
     GivenUp(Digest),
+    #[error("{0} was not compiled: {1}")]
+    NotCompiled(Digest, String),
 }
 
 type Answer = Result<Arc<Program>, ProgramError>;
@@ -73,6 +80,8 @@ struct State {
     kept: HashMap<Digest, Kept>,
     /// Loads under way, by digest: who comes later waits for the same answer.
     under_way: HashMap<Digest, Shared<oneshot::Receiver<Answer>>>,
+    /// Modules on which the compiler met its limits, and what was said of them.
+    hopeless: HashMap<Digest, Refusal>,
     /// Counts uses, to tell which program was not used for longest.
     uses: u64,
 }
@@ -89,7 +98,7 @@ struct Job {
 
 impl Programs {
     /// Opens the cache in `directory`, and removes the code of other engines.
-    pub fn open(directory: &Path, blobs: Blobs, sandbox: Sandbox) -> Result<Programs, BlobError> {
+    pub fn open(directory: &Path, blobs: Blobs, sandbox: Sandbox, compile: CompileIn) -> Result<Programs, BlobError> {
         let compiled = directory.join("compiled");
         let engine = format!("{:016x}", sandbox.compatibility());
         let own = compiled.join(&engine);
@@ -107,7 +116,7 @@ impl Programs {
                 let _ = fs::remove_file(entry.path());
             }
         }
-        let files = Files { directory: own, blobs, sandbox, compilations: Arc::default() };
+        let files = Files { directory: own, blobs, sandbox, compile, compilations: Arc::default() };
         let (jobs, inbox) = mpsc::channel::<Job>();
         let compiler = files.clone();
         thread::Builder::new()
@@ -130,6 +139,9 @@ impl Programs {
             let mut state = self.shared.state.lock();
             if let Some(program) = state.kept(digest) {
                 return Ok(program);
+            }
+            if let Some(refusal) = state.hopeless.get(&digest) {
+                return Err(ProgramError::Refused(refusal.clone()));
             }
             state.under_way.entry(digest).or_insert_with(|| self.start(digest)).clone()
         };
@@ -155,8 +167,10 @@ impl Programs {
             let answer = this.load(digest).await;
             let mut state = this.shared.state.lock();
             state.under_way.remove(&digest);
-            if let Ok(program) = &answer {
-                state.keep(digest, program.clone());
+            match &answer {
+                Ok(program) => state.keep(digest, program.clone()),
+                Err(ProgramError::Refused(refusal)) if refusal.is_hopeless() => state.give_up(digest, refusal.clone()),
+                Err(_) => {}
             }
             drop(state);
             let _ = sender.send(answer);
@@ -186,6 +200,13 @@ impl State {
         Some(kept.program.clone())
     }
 
+    fn give_up(&mut self, digest: Digest, refusal: Refusal) {
+        if self.hopeless.len() >= HOPELESS {
+            self.hopeless.clear();
+        }
+        self.hopeless.insert(digest, refusal);
+    }
+
     /// Keeps a program, in place of the one that was not used for longest if there are too many.
     fn keep(&mut self, digest: Digest, program: Arc<Program>) {
         if self.kept.len() >= KEPT && !self.kept.contains_key(&digest) {
@@ -203,6 +224,7 @@ struct Files {
     directory: PathBuf,
     blobs: Blobs,
     sandbox: Sandbox,
+    compile: CompileIn,
     compilations: Arc<AtomicU64>,
 }
 
@@ -234,14 +256,43 @@ impl Files {
 
     fn compile(&self, digest: Digest) -> Result<Program, ProgramError> {
         let blob = |error| ProgramError::Blob(Arc::new(error));
-        let wasm = self.blobs.read(digest).map_err(blob)?;
         self.compilations.fetch_add(1, Relaxed);
-        let code = self.sandbox.compile(&wasm).map_err(ProgramError::Refused)?;
         let path = self.code(digest);
+        let write = |error: io::Error| blob(BlobError::io("write", &path)(error));
+        let unfinished = NamedTempFile::new_in(&self.directory).map_err(write)?;
+        let sealed = match &self.compile {
+            CompileIn::ThisProcess => {
+                let wasm = self.blobs.read(digest).map_err(blob)?;
+                let code = self.sandbox.compile(&wasm).map_err(ProgramError::Refused)?;
+                unfinished.as_file().write_all(&code).map_err(write)?;
+                Digest::of(&code)
+            }
+            CompileIn::Child { program, limits } => {
+                let config = self.sandbox.config();
+                let order = Order {
+                    module: self.blobs.path(digest),
+                    digest,
+                    output: unfinished.path().to_owned(),
+                    max_memory_bytes: config.max_memory_bytes,
+                    max_table_elements: config.max_table_elements,
+                    stack_bytes: config.stack_bytes,
+                };
+                match compile_in_child(program, limits, &order) {
+                    Ok(code) => code,
+                    Err(CompileError::Refused(refusal)) => return Err(ProgramError::Refused(refusal)),
+                    Err(CompileError::BadFile) => {
+                        // Says what is wrong with it; if nothing is by now, another try is due.
+                        self.blobs.read(digest).map_err(blob)?;
+                        return Err(ProgramError::GivenUp(digest));
+                    }
+                    Err(CompileError::Failed(how)) => return Err(ProgramError::NotCompiled(digest, how)),
+                }
+            }
+        };
         // The seal last: a crash in between leaves code whose seal is missing or of other code.
-        self.replace(&path, &code).map_err(|error| blob(BlobError::io("write", &path)(error)))?;
+        unfinished.persist(&path).map_err(|error| write(error.error))?;
         let seal = self.seal(digest);
-        self.replace(&seal, Digest::of(&code).to_string().as_bytes())
+        self.replace(&seal, sealed.to_string().as_bytes())
             .map_err(|error| blob(BlobError::io("write", &seal)(error)))?;
         self.sandbox.load_file(&path).map_err(|error| ProgramError::Load(digest, Arc::new(error)))
     }
@@ -280,7 +331,7 @@ mod tests {
 
         /// As after a restart.
         fn open(&self) -> Programs {
-            Programs::open(self.directory.path(), self.blobs.clone(), SANDBOX.clone()).unwrap()
+            Programs::open(self.directory.path(), self.blobs.clone(), SANDBOX.clone(), CompileIn::ThisProcess).unwrap()
         }
 
         fn engine(&self) -> PathBuf {

@@ -5,10 +5,11 @@
 //! an [`import`].
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
-//! compilation on a runtime that serves.
+//! compilation in a process that serves.
 
 pub mod blobs;
 pub mod cache;
+pub mod compiler;
 pub mod digest;
 pub mod import;
 pub mod index;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use cache::{ProgramError, Programs};
+pub use compiler::{CompileIn, CompileLimits, Order, compile_here};
 pub use digest::Digest;
 pub use import::{ImportError, Imported};
 pub use index::{Index, Listed, Named, OpenError};
@@ -44,9 +46,9 @@ pub struct Modules {
 
 impl Modules {
     /// Opens the modules in `directory`, which is made if it is not there, and their names in `store`. Blocks on the disk, briefly.
-    pub fn open(directory: &Path, sandbox: Sandbox, store: Store) -> Result<Modules, OpenError> {
+    pub fn open(directory: &Path, sandbox: Sandbox, compile: CompileIn, store: Store) -> Result<Modules, OpenError> {
         let blobs = Blobs::open(directory)?;
-        let programs = Programs::open(directory, blobs.clone(), sandbox)?;
+        let programs = Programs::open(directory, blobs.clone(), sandbox, compile)?;
         let index = Index::open(store, blobs.clone())?;
         Ok(Modules { blobs, programs, index, importing: Arc::default() })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use super::Modules;
+use super::{CompileIn, Modules};
 use crate::clock::Clock;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::store::Store;
@@ -32,7 +32,7 @@ impl Opened {
     pub fn new() -> Opened {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store"), 16).unwrap();
-        let modules = Modules::open(directory.path(), SANDBOX.clone(), store).unwrap();
+        let modules = Modules::open(directory.path(), SANDBOX.clone(), CompileIn::ThisProcess, store).unwrap();
         Opened { directory, modules }
     }
 

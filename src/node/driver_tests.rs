@@ -19,7 +19,7 @@ use crate::api::Kind;
 use crate::api::pod::facts;
 use crate::clock::Clock;
 use crate::logs::Logs;
-use crate::modules::Modules;
+use crate::modules::{CompileIn, Modules};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::store::Store;
 
@@ -108,7 +108,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let clock = Clock::real();
     let sandbox = Sandbox::new(SandboxConfig { max_instances: 32, ..SandboxConfig::default() }, clock.clone()).unwrap();
     let store = Store::open(&dir.path().join("store"), 16).unwrap();
-    let modules = Modules::open(&dir.path().join("modules"), sandbox.clone(), store.clone()).unwrap();
+    let modules =
+        Modules::open(&dir.path().join("modules"), sandbox.clone(), CompileIn::ThisProcess, store.clone()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for (name, text) in [

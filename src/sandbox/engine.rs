@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use wasmtime::component::Linker as ComponentLinker;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures,
+    Collector, Config, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig, WasmBacktraceDetails,
+    WasmFeatures,
 };
 
+use super::compile::Compiler;
+use super::limits::HEAP_AT_START;
+use super::rewrite;
 use super::ticker::Ticker;
 use super::wasi::{self, Guest};
 use crate::clock::Clock;
@@ -36,6 +40,14 @@ pub struct SandboxConfig {
     /// Guests that exist at once, computing or sleeping. Default 1,000. Each takes 4 GiB of address space and up to
     /// five of the kernel's memory maps, so the usual `vm.max_map_count` of 65,530 allows about 12,000.
     pub max_instances: u32,
+    /// Guests at once that use garbage-collected objects or exceptions; more get a host error that says so. Default
+    /// 1,000: such a guest takes a second memory of the pool for its heap, and beside ten thousand slots the kernel's
+    /// memory maps allow about that many. The heap is made at the start of a module that can need one; others pay nothing.
+    pub max_heaps: u32,
+    /// Bytes of one heap, at most; the guest's memory limit includes it and may bind first. Default 256 MiB: a collection,
+    /// or the filling of one array, is not interrupted, and takes up to 2 ms per MiB. wasmtime doubles a heap when it is
+    /// full, so of this 224 are reached.
+    pub max_heap_bytes: u64,
     /// Bytes of memory of one guest, at most: the size of a slot of the pool. Default and maximum 4 GiB, which is what
     /// 32-bit WebAssembly can address; a [`super::Limits`] below it binds first.
     pub max_memory_bytes: u64,
@@ -70,6 +82,8 @@ impl Default for SandboxConfig {
     fn default() -> SandboxConfig {
         SandboxConfig {
             max_instances: 1_000,
+            max_heaps: 1_000,
+            max_heap_bytes: 256 << 20,
             max_memory_bytes: RESERVATION,
             max_table_elements: 100_000,
             stack_bytes: 1 << 20,
@@ -112,7 +126,7 @@ pub(super) struct Inner {
     pub(super) config: SandboxConfig,
     pub(super) clock: Clock,
     pub(super) runner: Linkers,
-    pub(super) compiler: Linkers,
+    pub(super) compiler: Compiler,
 }
 
 /// An engine, and what it offers to guests.
@@ -123,7 +137,7 @@ pub(super) struct Linkers {
 }
 
 impl Linkers {
-    fn new(config: &Config) -> wasmtime::Result<Linkers> {
+    pub(super) fn new(config: &Config) -> wasmtime::Result<Linkers> {
         let engine = Engine::new(config)?;
         Ok(Linkers { core: wasi::core_linker(&engine)?, component: wasi::component_linker(&engine)?, engine })
     }
@@ -140,8 +154,7 @@ impl Sandbox {
             Ok(_) => SandboxError::Pool { slots, cause: format!("{error:#}") },
             Err(_) => SandboxError::Engine(format!("{error:#}")),
         })?;
-        let compiler =
-            Linkers::new(&code_generation(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let compiler = Compiler::new(&config)?;
         let ticker = Ticker::start(runner.engine.weak(), config.tick).map_err(SandboxError::Ticker)?;
         Ok(Sandbox(Arc::new(Inner { ticker, config, clock, runner, compiler })))
     }
@@ -150,16 +163,18 @@ impl Sandbox {
         &self.0.config
     }
 
-    /// Differs between engines that cannot load each other's compiled code: by version, target or settings.
+    /// Differs between engines that cannot, or should not, load each other's compiled code: by version, target, settings,
+    /// or how modules are rewritten before they are compiled.
     pub fn compatibility(&self) -> u64 {
         use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
         // A default-keyed hasher: the same in every process of one build.
-        BuildHasherDefault::<DefaultHasher>::default().hash_one(self.0.runner.engine.precompile_compatibility_hash())
+        BuildHasherDefault::<DefaultHasher>::default()
+            .hash_one((self.0.runner.engine.precompile_compatibility_hash(), rewrite::VERSION))
     }
 }
 
 /// What decides the machine code, and so must be the same where code is made and where it runs.
-fn code_generation(config: &SandboxConfig) -> Config {
+pub(super) fn code_generation(config: &SandboxConfig) -> Config {
     let mut engine = Config::new();
     engine
         .consume_fuel(true)
@@ -171,21 +186,26 @@ fn code_generation(config: &SandboxConfig) -> Config {
         .memory_reservation(RESERVATION)
         // Frames are named from the module's name section; reading its debug information is not worth its bugs.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // Offered: what the usual toolchains for WASI emit. Not offered: shared memory, whose waits cannot be
-        // interrupted; 64-bit memory, which has no preview 1; garbage-collected objects, which have a heap of their own.
-        .wasm_features(WasmFeatures::THREADS | WasmFeatures::MEMORY64 | WasmFeatures::GC, false)
-        .wasm_features(WasmFeatures::FUNCTION_REFERENCES | WasmFeatures::EXCEPTIONS, false)
+        // Offered: WebAssembly 3.0, so SIMD, tail calls, exceptions in their final form and garbage-collected objects.
+        // Not offered: shared memory, whose waits cannot be interrupted; 64-bit memory, which has no preview 1; what is
+        // not finished, or was given up, as the first form of exceptions.
+        .wasm_features(WasmFeatures::THREADS | WasmFeatures::MEMORY64 | WasmFeatures::LEGACY_EXCEPTIONS, false)
         .shared_memory(false)
+        // Frees at once what nothing refers to; the other collector never frees anything.
+        .collector(Collector::DeferredReferenceCounting)
+        .gc_heap_initial_size(HEAP_AT_START)
         .concurrency_support(false);
     engine
 }
 
 fn running(config: &SandboxConfig) -> Config {
     let slots = config.max_instances.max(1);
+    let heaps = slots.min(config.max_heaps);
+    let memories = slots.saturating_add(heaps);
     // In whole pages of wasm, which are whole pages of any machine.
-    let kept = (KEPT_MEMORY / slots as usize).min(MAX_KEPT_PER_SLOT) >> 16 << 16;
+    let kept = (KEPT_MEMORY / memories as usize).min(MAX_KEPT_PER_SLOT) >> 16 << 16;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_memories(slots)
+    pool.total_memories(memories)
         .total_stacks(slots)
         .total_component_instances(slots)
         // A component made from a preview-1 module is four core instances with a few tables each, around one memory.
@@ -198,7 +218,7 @@ fn running(config: &SandboxConfig) -> Config {
         .max_core_instances_per_component(8)
         .max_memory_size(usize::try_from(config.max_memory_bytes.min(RESERVATION)).unwrap_or(usize::MAX))
         .table_elements(config.max_table_elements)
-        .total_gc_heaps(0)
+        .total_gc_heaps(heaps)
         .linear_memory_keep_resident(kept)
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(kept.min(64 << 10));

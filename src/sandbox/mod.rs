@@ -1,19 +1,20 @@
 //! Runs one WebAssembly module under limits, and says how it ended.
 //!
-//! What: [`Sandbox::compile`] turns a `.wasm` into machine code, [`Sandbox::load_file`] maps that code, and
+//! What: [`Compiler::compile`] turns a `.wasm` into machine code, [`Sandbox::load_file`] maps that code, and
 //! [`Sandbox::run`] runs it once, in a fresh instance, to an [`Ending`]: an [`Outcome`] and what was used.
 //! Why: everything that a module may do to the machine passes through here, so every limit is enforced here and
 //! tested here, obeyed and violated.
 //!
 //! Never:
-//! - a guest outlives its deadline by more than a few milliseconds, whatever it does: computes, sleeps, writes, grows.
-//!   One exception is wasmtime's: a single `memory.fill` or `memory.copy` is not interrupted, and takes up to 1.2 ms per
-//!   MiB that the guest had never touched (0.03 ms otherwise), so the guest's memory limit bounds this too;
+//! - a guest outlives its deadline by more than a few milliseconds, whatever it does: computes, sleeps, writes, grows,
+//!   fills. One exception is wasmtime's: a collection of garbage, or the filling of an array, is not interrupted, and takes
+//!   up to 2 ms per MiB of the heap, whose size has a limit of its own for that reason;
 //! - a guest gets a file, a variable, an argument or a byte of input that its [`Run`] did not name, or any network;
 //! - a guest makes the host panic, block a thread of the runtime, or hold memory out of proportion to its own limit;
 //! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
 //! - a word of Kubernetes.
 
+mod compile;
 mod devices;
 mod disk;
 mod engine;
@@ -24,6 +25,7 @@ mod network;
 mod outcome;
 mod program;
 mod refusal;
+mod rewrite;
 mod run;
 mod stdio;
 mod stop;
@@ -31,6 +33,7 @@ mod ticker;
 mod usage;
 mod wasi;
 
+pub use compile::Compiler;
 pub use devices::DEVICES;
 pub use disk::{Area, Disk};
 pub use engine::{Sandbox, SandboxConfig, SandboxError};

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use super::disk::DiskError;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{GcHeapOutOfMemory, PoolConcurrencyLimitError, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
+
+use super::disk::DiskError;
 
 /// The longest message about a trap, backtrace included. Function names are the guest's to choose, and may be long.
 const MAX_MESSAGE: usize = 4096;
@@ -45,6 +46,8 @@ pub enum TrapKind {
     Arithmetic,
     /// A call through a function pointer that points to no function, or to one of another type.
     IndirectCall,
+    /// The program threw an exception that it does not catch.
+    UncaughtException,
     /// More open files and polled events than the sandbox allows.
     TooManyHandles,
     /// A call of the host with arguments that it cannot accept.
@@ -61,6 +64,7 @@ impl TrapKind {
             TrapKind::MemoryOutOfBounds => "MemoryOutOfBounds",
             TrapKind::Arithmetic => "Arithmetic",
             TrapKind::IndirectCall => "IndirectCall",
+            TrapKind::UncaughtException => "UncaughtException",
             TrapKind::TooManyHandles => "TooManyHandles",
             TrapKind::HostCall => "HostCall",
             TrapKind::Other => "Other",
@@ -91,6 +95,8 @@ pub(super) struct Facts {
     /// Whether the guest's last request for memory was refused.
     pub(super) memory_denied: bool,
     pub(super) memory_limit: u64,
+    /// The limit of the heap of garbage-collected objects.
+    pub(super) heap_limit: u64,
     /// The guest's own fuel limit, if that, and not its deadline, set the fuel it was given.
     pub(super) fuel_limit: Option<u64>,
 }
@@ -124,6 +130,9 @@ pub(super) fn outcome(result: wasmtime::Result<()>, facts: Facts) -> Outcome {
     if error.is::<PoolConcurrencyLimitError>() {
         return Outcome::HostError { message: format!("no free slot to run in: {error}") };
     }
+    if error.is::<GcHeapOutOfMemory<()>>() {
+        return Outcome::MemoryLimit { limit_bytes: facts.heap_limit };
+    }
     let trap = error.downcast_ref::<Trap>().copied();
     if trap == Some(Trap::OutOfFuel) {
         // The fuel that goes with a deadline ends only when the deadline was missed.
@@ -153,6 +162,7 @@ fn trap_kind(error: &wasmtime::Error, trap: Option<Trap>) -> TrapKind {
         }
         Some(Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature) => TrapKind::IndirectCall,
         Some(_) => TrapKind::Other,
+        None if error.is::<ThrownException>() => TrapKind::UncaughtException,
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => TrapKind::TooManyHandles,
         None => TrapKind::HostCall,
     }
@@ -170,6 +180,8 @@ fn write_message(text: &mut Bounded, error: &wasmtime::Error) -> fmt::Result {
     let backtrace = error.downcast_ref::<WasmBacktrace>();
     if let Some(trap) = error.downcast_ref::<Trap>() {
         write!(text, "{trap}")?;
+    } else if error.is::<ThrownException>() {
+        write!(text, "uncaught exception")?;
     } else if backtrace.is_some() {
         // The backtrace is the outermost context of the error: below it is what happened.
         for (i, cause) in error.chain().skip(1).enumerate() {
@@ -205,7 +217,8 @@ impl Write for Bounded {
 mod tests {
     use super::*;
 
-    const FACTS: Facts = Facts { started: true, memory_denied: false, memory_limit: 64, fuel_limit: None };
+    const FACTS: Facts =
+        Facts { started: true, memory_denied: false, memory_limit: 64, heap_limit: 32, fuel_limit: None };
 
     fn trap(kind: TrapKind, message: &str) -> Outcome {
         Outcome::Trap { kind, message: message.to_owned() }
@@ -237,6 +250,12 @@ mod tests {
                 Err(DiskError::Unmeasured { area: "data".to_owned(), error: std::io::Error::other("no") }.into()),
                 FACTS,
                 Outcome::HostError { message: "cannot measure the directory of data: no".to_owned() },
+            ),
+            (
+                "an exception that nobody catches",
+                Err(ThrownException.into()),
+                FACTS,
+                trap(TrapKind::UncaughtException, "uncaught exception"),
             ),
             ("own fuel", Err(Trap::OutOfFuel.into()), fueled, Outcome::FuelExhausted { limit: 9 }),
             ("the deadline's fuel", Err(Trap::OutOfFuel.into()), FACTS, Outcome::DeadlineExceeded),

@@ -51,11 +51,37 @@ pub enum Refusal {
     Table { needed: u64, max: u64 },
     #[error("the module has {count} memories, and kiln gives one")]
     Memories { count: u32 },
+    #[error("the compiler ran out of memory")]
+    OutOfMemory,
+    /// The compiler did not come to an end with it; `limit` says which limit it met.
+    #[error(
+        "the module cannot be compiled within {limit}, which this node allows: split its largest functions, or simplify them"
+    )]
+    TooCostly { limit: String },
+    /// The compiler failed at it, which is no fault of a well-made module.
+    #[error("the compiler failed at the module: {how}")]
+    CompilerFailed { how: String },
+    /// Refused in another process, for a reason that it has put in words.
+    #[error("{message}")]
+    Told { message: String },
 }
 
 impl Refusal {
+    /// Whether it took the compiler's limits, or its life, to find out, and would again.
+    pub fn is_hopeless(&self) -> bool {
+        matches!(self, Refusal::TooCostly { .. } | Refusal::CompilerFailed { .. })
+    }
+
     /// From what the parser or compiler says of `len` bytes.
     pub(super) fn invalid(error: &wasmtime::Error, len: usize) -> Refusal {
+        let no_room = |error: &std::io::Error| error.kind() == std::io::ErrorKind::OutOfMemory;
+        let no_memory = |error: &rustix::io::Errno| *error == rustix::io::Errno::NOMEM;
+        if error.is::<wasmtime::error::OutOfMemory>()
+            || error.downcast_ref().is_some_and(no_room)
+            || error.downcast_ref().is_some_and(no_memory)
+        {
+            return Refusal::OutOfMemory;
+        }
         let message = format!("{error:#}");
         let has = |part: &str| message.contains(part);
         if has("threads must be enabled") || has("shared memor") || has("threads support is not enabled") {
@@ -67,13 +93,11 @@ impl Refusal {
         if has("memory64 must be enabled") {
             return Refusal::Feature { feature: "64-bit memory", remedy: "build it for wasm32" };
         }
-        if has("exceptions proposal not enabled") || has("legacy exceptions") || has("legacy_exceptions") {
-            return Refusal::Feature { feature: "WebAssembly exceptions", remedy: "build it without" };
-        }
-        if has("gc proposal not enabled") || has("gc feature") || has("function references") {
+        if has("legacy_exceptions") || has("legacy exceptions") {
             return Refusal::Feature {
-                feature: "garbage-collected objects",
-                remedy: "use a toolchain that manages its memory itself",
+                feature: "the first form of WebAssembly exceptions",
+                remedy: "build it with their final form (in C and C++ `-mllvm -wasm-use-legacy-eh=false`, with Emscripten \
+                         `-sWASM_LEGACY_EXCEPTIONS=0`, in Rust `-Cllvm-args=-wasm-use-legacy-eh=false`), or without",
             };
         }
         let cut_off =

@@ -61,7 +61,8 @@ pub struct Run {
 /// What a guest may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of linear memory, all memories together; at most what a slot of the pool holds.
+    /// Bytes of memory: all linear memories, and the heap of garbage-collected objects, together; each at most what a slot
+    /// of the pool holds.
     pub memory_bytes: u64,
     /// Entries of any one table; at most what a slot of the pool holds.
     pub table_elements: usize,
@@ -75,7 +76,7 @@ pub struct Usage {
     /// Fuel burned: exact if the guest ended by itself, by a trap or by its fuel limit; up to a million short if it was
     /// stopped from outside while it computed.
     pub fuel: u64,
-    /// The most bytes of linear memory that it held.
+    /// The most bytes of memory that it held, its heap of garbage-collected objects included.
     pub peak_memory_bytes: u64,
     /// Time spent on executing it.
     pub cpu: Duration,
@@ -136,10 +137,11 @@ impl Inner {
         let table_limit = limits.table_elements.min(self.config.max_table_elements);
         let max_handles = self.config.max_handles;
         let world = World { argv: &argv, env: &env, mounts: &mounts, disk, sink, max_handles };
-        let guest = match Guest::new(world, GuestLimits::new(memory_limit, table_limit), budget) {
-            Ok(guest) => guest,
-            Err(reason) => return Outcome::StartFailed { reason },
-        };
+        let guest =
+            match Guest::new(world, GuestLimits::new(memory_limit, self.config.max_heap_bytes, table_limit), budget) {
+                Ok(guest) => guest,
+                Err(reason) => return Outcome::StartFailed { reason },
+            };
 
         let mut store = match self.store(guest, start, memory_limit) {
             Ok(store) => store,
@@ -170,6 +172,7 @@ impl Inner {
             started,
             memory_denied: guest.limits.memory_denied(),
             memory_limit,
+            heap_limit: guest.limits.of_heap(),
             fuel_limit: guest.budget.limit.filter(|limit| usage.fuel >= *limit),
         };
         if usage.peak_memory_bytes > PROMPTLY_FREED {

@@ -108,7 +108,7 @@ impl Guest {
             wasi: WasiCtxBuilder::new().build_p1(),
             files: Files::new(Disk::unlimited(), &[]),
             random: None,
-            limits: GuestLimits::new(0, 0),
+            limits: GuestLimits::new(0, 0, 0),
             budget: Budget::none(),
         }
     }

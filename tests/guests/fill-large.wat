@@ -1,4 +1,4 @@
-;; Fills 1 GiB of memory with one instruction, again and again, for ever. Nothing can interrupt that instruction.
+;; Fills 1 GiB of memory with one instruction, again and again, for ever.
 (module
   (memory (export "memory") 16384)
   (func (export "_start")

@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod compile_limits;
 mod crash;
 mod deadlines;
 mod harness;

@@ -2,7 +2,9 @@
 
 mod deadlines;
 mod limits;
+mod proposals;
 mod refusals;
+mod rewriting;
 mod world;
 
 use std::sync::Arc;
@@ -43,9 +45,7 @@ pub(super) fn load(wat: &str) -> Program {
 }
 
 fn load_into(sandbox: &Sandbox, wat: &str) -> Program {
-    let text = wat.as_bytes();
-    let is_component = wat.lines().any(|line| line.starts_with("(component"));
-    let compiled = if is_component { sandbox.0.compile_component(text) } else { sandbox.0.compile_core(text) };
+    let compiled = sandbox.compile(&wat::parse_str(wat).unwrap());
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), compiled.unwrap()).unwrap();
     sandbox.load_file(file.path()).unwrap()

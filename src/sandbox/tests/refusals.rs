@@ -21,7 +21,7 @@ fn refused(wasm: &[u8]) -> String {
 }
 
 fn refused_text(wat: &str) -> String {
-    SANDBOX.0.compile_core(wat.as_bytes()).unwrap_err().to_string()
+    refused(&wat::parse_str(wat).unwrap())
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn libraries_and_modules_for_other_hosts_are_told_what_to_build_instead() {
     assert!(old.contains("wasi_unstable") && old.contains("Rust 1.41"), "{old}");
     let start = refused_text(r#"(module (func (export "_start") (param i32)))"#);
     assert!(start.contains("not a WASI command"), "{start}");
-    let component = SANDBOX.0.compile_component(b"(component)").unwrap_err();
+    let component = SANDBOX.compile(&wat::parse_str("(component)").unwrap()).unwrap_err();
     assert_eq!(component, Refusal::ComponentWithoutRun);
 }
 
@@ -103,8 +103,7 @@ fn missing_imports_are_named_and_so_is_what_is_offered() {
     assert!(unknown.contains("wasi_snapshot_preview1.sock_open"), "{unknown}");
     let other_type = refused_text(r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#);
     assert!(other_type.contains("fd_write"), "{other_type}");
-    let component = br#"(component (import "acme:db/store@1.0.0" (instance)))"#;
-    let component = SANDBOX.0.compile_component(component).unwrap_err().to_string();
+    let component = refused_text(r#"(component (import "acme:db/store@1.0.0" (instance)))"#);
     assert!(component.contains("acme:db/store"), "{component}");
     let hostile = refused_text(r#"(module (import "env" "\1b[2Jx" (func)))"#);
     assert!(!hostile.contains('\u{1b}'), "{hostile}");
@@ -116,10 +115,8 @@ fn what_a_node_does_not_offer_is_refused_before_anything_runs() {
     assert!(shared.contains("threads"), "{shared}");
     let wide = refused_text("(module (memory i64 1))");
     assert!(wide.contains("64-bit memory"), "{wide}");
-    let collected = refused_text("(module (type (struct (field i32))))");
-    assert!(collected.contains("garbage-collected"), "{collected}");
-    let thrown = refused_text("(module (tag))");
-    assert!(thrown.contains("exceptions"), "{thrown}");
+    let legacy = refused_text(r#"(module (tag) (func (export "_start") try (throw 0) catch_all end))"#);
+    assert!(legacy.contains("first form") && legacy.contains("-wasm-use-legacy-eh=false"), "{legacy}");
     let table = refused_text(r#"(module (table 200000 funcref) (func (export "_start")))"#);
     assert!(table.contains("200000 entries"), "{table}");
     let two = refused_text(r#"(module (memory 1) (memory 1) (func (export "_start")))"#);
@@ -129,7 +126,8 @@ fn what_a_node_does_not_offer_is_refused_before_anything_runs() {
     assert!(hidden.contains("does not export its memory"), "{hidden}");
     let config = SandboxConfig { max_memory_bytes: MIB, ..SandboxConfig::small() };
     let sandbox = Sandbox::new(config, Clock::real()).unwrap();
-    let large = sandbox.0.compile_core(br#"(module (memory 17) (func (export "_start")))"#).unwrap_err().to_string();
+    let large = wat::parse_str(r#"(module (memory 17) (func (export "_start")))"#).unwrap();
+    let large = sandbox.compile(&large).unwrap_err().to_string();
     assert!(large.contains("1114112 bytes") && large.contains("1048576"), "{large}");
 }
 
