@@ -13,6 +13,7 @@ use wasmtime::{
 };
 
 use super::ticker::Ticker;
+use super::turns::Turns;
 use super::wasi::{self, Guest};
 use crate::clock::Clock;
 
@@ -109,6 +110,7 @@ pub struct Sandbox(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     // Dropped in this order: the thread ends before its engine.
     pub(super) ticker: Ticker,
+    pub(super) turns: Turns,
     pub(super) config: SandboxConfig,
     pub(super) clock: Clock,
     pub(super) runner: Linkers,
@@ -143,7 +145,7 @@ impl Sandbox {
         let compiler =
             Linkers::new(&code_generation(&config)).map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let ticker = Ticker::start(runner.engine.weak(), config.tick).map_err(SandboxError::Ticker)?;
-        Ok(Sandbox(Arc::new(Inner { ticker, config, clock, runner, compiler })))
+        Ok(Sandbox(Arc::new(Inner { ticker, turns: Turns::new(), config, clock, runner, compiler })))
     }
 
     pub fn config(&self) -> &SandboxConfig {

@@ -25,6 +25,7 @@ mod run;
 mod stdio;
 mod stop;
 mod ticker;
+mod turns;
 mod wasi;
 
 pub use disk::{Area, Disk};
