@@ -15,4 +15,5 @@ mod deadlines;
 mod harness;
 mod jobs;
 mod kubectl;
+mod node;
 mod run;
