@@ -136,7 +136,8 @@ fn deadlines(server: &Server, rounds: usize) -> u32 {
 fn short(server: &Server, number: usize) -> u32 {
     let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
     let base = format!("{}/api/v1/namespaces/default/pods", server.url);
-    let millis = (0..number).map(|n| {
+    // One before, so that the module is compiled.
+    let millis = (0..=number).map(|n| {
         let name = format!("line-{n}");
         let watch = format!("{base}?watch=true&fieldSelector=metadata.name%3D{name}");
         let mut watched = agent.get(&watch).call().unwrap();
@@ -152,7 +153,7 @@ fn short(server: &Server, number: usize) -> u32 {
         }
         begun.elapsed().as_secs_f64() * 1e3
     });
-    let millis: Vec<f64> = millis.collect();
+    let millis: Vec<f64> = millis.skip(1).collect();
     let [median, _, most] = spread(&format!("POST to Succeeded of one line behind {COMPUTING} pods"), millis, "ms");
     told("the median of them", median, 200.0, "ms") + told("the slowest of them", most, 200.0, "ms")
 }

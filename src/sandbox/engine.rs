@@ -17,6 +17,7 @@ use super::compile::Compiler;
 use super::limits::HEAP_AT_START;
 use super::rewrite;
 use super::ticker::Ticker;
+use super::turns::Turns;
 use super::wasi::{self, Guest};
 use crate::clock::Clock;
 
@@ -123,6 +124,7 @@ pub struct Sandbox(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     // Dropped in this order: the thread ends before its engine.
     pub(super) ticker: Ticker,
+    pub(super) turns: Turns,
     pub(super) config: SandboxConfig,
     pub(super) clock: Clock,
     pub(super) runner: Linkers,
@@ -156,7 +158,7 @@ impl Sandbox {
         })?;
         let compiler = Compiler::new(&config)?;
         let ticker = Ticker::start(runner.engine.weak(), config.tick).map_err(SandboxError::Ticker)?;
-        Ok(Sandbox(Arc::new(Inner { ticker, config, clock, runner, compiler })))
+        Ok(Sandbox(Arc::new(Inner { ticker, turns: Turns::new(), config, clock, runner, compiler })))
     }
 
     pub fn config(&self) -> &SandboxConfig {

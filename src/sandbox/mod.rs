@@ -30,6 +30,7 @@ mod run;
 mod stdio;
 mod stop;
 mod ticker;
+mod turns;
 mod usage;
 mod wasi;
 

@@ -10,11 +10,13 @@
 //! A guest is stopped in two ways, because each reaches what the other cannot. A guest that waits (sleeps, reads a
 //! file) is a pending future: a timer or the cancel token wakes this task, which drops the future. A guest that
 //! computes is inside a poll: at each tick the epoch interrupts it, the callback compares the deadline with the clock,
-//! and the guest gives way to other tasks. Long calls of the host give way by themselves.
+//! and the guest gives way to other tasks. Long calls of the host give way by themselves. A guest that has computed for
+//! long stands in line for its next slice ([`super::turns`]).
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
@@ -27,6 +29,7 @@ use super::outcome::{Facts, Outcome, Stop, outcome};
 use super::program::{Code, Program};
 use super::stdio::Sink;
 use super::stop::{Cancel, Deadline};
+use super::turns::Credit;
 use super::wasi::{Guest, Mount, World};
 use crate::clock::Clock;
 
@@ -150,16 +153,35 @@ impl Inner {
         let mut started = false;
         let result = {
             let mut guest = pin!(execute(&mut store, program, &mut started));
+            let mut credit = Credit::new(start);
+            let computing = async {
+                loop {
+                    let mut turn = self.turns.take(&credit).await;
+                    let mut polled = false;
+                    // One slice; then, woken again, the next.
+                    let slice = poll_fn(|context| {
+                        if std::mem::replace(&mut polled, true) {
+                            return Poll::Ready(None);
+                        }
+                        let _awake = self.ticker.awake();
+                        let before = self.clock.instant();
+                        let poll = guest.as_mut().poll(context);
+                        let now = self.clock.instant();
+                        let spent = now.saturating_duration_since(before);
+                        usage.cpu += spent;
+                        credit.spend(spent, now);
+                        turn = None;
+                        poll.map(Some)
+                    });
+                    if let Some(result) = slice.await {
+                        return result;
+                    }
+                }
+            };
             // The guest comes first: one that has ended has ended, and a short one never touches a timer.
             tokio::select! {
                 biased;
-                result = poll_fn(|context| {
-                    let _awake = self.ticker.awake();
-                    let before = self.clock.instant();
-                    let poll = guest.as_mut().poll(context);
-                    usage.cpu += self.clock.instant().saturating_duration_since(before);
-                    poll
-                }) => result,
+                result = computing => result,
                 () = cancel.cancelled() => Err(Stop::Cancelled.into()),
                 () = deadline.passed(&self.clock) => Err(Stop::Deadline.into()),
             }

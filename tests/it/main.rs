@@ -16,4 +16,5 @@ mod deadlines;
 mod harness;
 mod jobs;
 mod kubectl;
+mod node;
 mod run;

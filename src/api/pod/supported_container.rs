@@ -90,12 +90,17 @@ fn check_env_source(source: &EnvVarSource, path: &Path, faults: &mut Vec<FieldEr
 fn check_resources(resources: &ResourceRequirements, path: &Path, faults: &mut Vec<FieldError>) {
     let ResourceRequirements { claims, limits, requests } = resources;
     Refusals::of(path, faults).list(claims, "claims", "a module reaches no devices");
-    let known = |name: &str| matches!(name, "cpu" | "memory" | RESOURCE_FUEL);
+    // A request is a promise of the scheduler, a limit one of the node.
+    let known = |field: &str, name: &str| match name {
+        "cpu" | "memory" | RESOURCE_FUEL => true,
+        "ephemeral-storage" => field == "requests",
+        _ => false,
+    };
     for (field, amounts) in [("limits", limits), ("requests", requests)] {
         let path = path.child(field);
         for name in amounts.iter().flat_map(|map| map.keys()) {
-            if !known(name) {
-                let why = "the resources of a module are cpu, memory and kiln.dev/fuel";
+            if !known(field, name) {
+                let why = "a module has cpu, memory and kiln.dev/fuel, and can request ephemeral-storage";
                 faults.push(refusal(&path.key(name), why));
             } else if name == RESOURCE_FUEL && field == "requests" {
                 let why = "fuel is a budget to burn and not a capacity to reserve; set it under limits only";
