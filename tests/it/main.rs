@@ -12,7 +12,10 @@
 mod bad_input;
 mod crash;
 mod deadlines;
+mod fairness;
 mod harness;
 mod jobs;
 mod kubectl;
+mod negative;
+mod programs;
 mod run;
