@@ -13,7 +13,6 @@ pub mod env;
 pub mod local;
 pub mod machine;
 mod prepare;
-mod remove;
 pub mod status;
 pub mod volumes;
 
@@ -115,8 +114,11 @@ impl<C: Cluster> Node<C> {
     async fn clean(&self) {
         let dir = self.shared.config.pods_dir.clone();
         let cleaned = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&dir)?;
-            remove::remove_contents(&dir)
+            match std::fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            std::fs::create_dir_all(&dir)
         });
         match cleaned.await {
             Ok(Ok(())) => {}

@@ -14,7 +14,6 @@ use k8s_openapi::api::core::v1::{Container, KeyToPath, Pod, Volume};
 
 use super::cluster::Cluster;
 use super::env::ConfigError;
-use super::remove::remove_tree;
 use crate::sandbox::Mount;
 
 /// Files of a volume: path below its root, bytes.
@@ -121,7 +120,7 @@ impl PodDir {
         }
         self.made.store(true, Ordering::Relaxed);
         let root = self.path.join("roots").join(&container.name);
-        remove_tree(&root)?;
+        remove_if_there(&root)?;
         fs::create_dir_all(root.join("tmp"))?;
         fs::create_dir_all(root.join("dev"))?;
         fs::write(root.join("dev/null"), b"")?;
@@ -129,7 +128,7 @@ impl PodDir {
         for (name, files) in &contents.0 {
             let volume = self.path.join("volumes").join(name);
             if let Some(files) = files {
-                remove_tree(&volume)?;
+                remove_if_there(&volume)?;
                 write_files(&volume, files)?;
             }
             fs::create_dir_all(&volume)?;
@@ -159,19 +158,10 @@ impl PodDir {
 impl Drop for PodDir {
     fn drop(&mut self) {
         if *self.made.get_mut()
-            && let Err(error) = off_the_workers(|| remove_tree(&self.path))
+            && let Err(error) = remove_if_there(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "a pod's directory could not be removed");
         }
-    }
-}
-
-/// A guest may have left a million files: other pods do not wait until they are gone.
-fn off_the_workers<T>(remove: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(remove),
-        _ => remove(),
     }
 }
 
@@ -200,6 +190,13 @@ fn without_links(base: &Path, below: &Path) -> io::Result<PathBuf> {
         }
     }
     Ok(path)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
