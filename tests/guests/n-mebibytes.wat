@@ -1,5 +1,5 @@
-;; Writes as many MiB as its first argument spells to the file `out`, in the first directory that it was given, in one
-;; call. Exits with the error code of the step that failed, 0 if none did.
+;; Writes as many MiB as its first argument spells, in one call, to the file `out` in the second directory that it was
+;; given, or in the first if there is no other. Exits with the error code of the step that failed, 0 if none did.
 (module
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $args_sizes_get (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
@@ -25,12 +25,14 @@
           (local.set $at (i32.add (local.get $at) (i32.const 1)))
           (br $next))))
     (local.get $number))
+  (func $open (param $directory i32) (result i32)
+    (call $path_open
+      (local.get $directory) (i32.const 0) (i32.const 32) (i32.const 3) (i32.const 1)
+      (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 16)))
   (func (export "_start") (local $bytes i32)
     (local.set $bytes (i32.mul (call $number) (i32.const 0x100000)))
     (if (i32.eq (memory.grow (i32.shr_u (local.get $bytes) (i32.const 16))) (i32.const -1)) (then (unreachable)))
-    (call $check (call $path_open
-      (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 3) (i32.const 1)
-      (i64.const 64) (i64.const 64) (i32.const 0) (i32.const 16)))
+    (if (call $open (i32.const 4)) (then (call $check (call $open (i32.const 3)))))
     (i32.store (i32.const 20) (i32.const 131072))
     (i32.store (i32.const 24) (local.get $bytes))
     (call $check (call $fd_write (i32.load (i32.const 16)) (i32.const 20) (i32.const 1) (i32.const 8)))))

@@ -28,9 +28,13 @@ enum Given {
     PodSeconds(u32),
     Memory(&'static str),
     Fuel(&'static str),
+    /// `sizeLimit` of an emptyDir volume that it has.
+    Volume(&'static str),
+    /// `ephemeral-storage`: what it may write in all.
+    Storage(&'static str),
 }
 
-use Given::{Fuel, JobSeconds, Memory, Nothing, PodSeconds};
+use Given::{Fuel, JobSeconds, Memory, Nothing, PodSeconds, Storage, Volume};
 
 const fn obeys(name: &'static str, guest: &'static str, argument: &'static str, given: Given) -> Case {
     Case { name, guest, argument, given, reason: "Completed", exit_code: 0, message: &[] }
@@ -50,6 +54,7 @@ const fn breaks(
 const LATE: (&str, i64) = ("DeadlineExceeded", 137);
 const OOM: (&str, i64) = ("OOMKilled", 137);
 const TRAP: (&str, i64) = ("Error", 134);
+const FULL: (&str, i64) = ("Evicted", 137);
 
 const CASES: &[Case] = &[
     // Wall clock: asleep, computing, inside long calls of the host, and before the first instruction of the program.
@@ -106,6 +111,11 @@ const CASES: &[Case] = &[
     breaks("exit-137", "exit-code", "137", Nothing, ("Error", 137), &[]),
     breaks("exit-255", "exit-code", "255", Nothing, ("Error", 255), &[]),
     breaks("exit-component", "component-fails", "", Nothing, ("Error", 1), &[]),
+    // Disk. The guest's memory and its file are both of this size; 512 MiB of memory are enough for it.
+    obeys("volume-in", "n-mebibytes", "3", Volume("4Mi")),
+    breaks("volume", "n-mebibytes", "5", Volume("4Mi"), FULL, &[]),
+    obeys("storage-in", "n-mebibytes", "3", Storage("4Mi")),
+    breaks("storage", "n-mebibytes", "5", Storage("4Mi"), FULL, &[]),
     // Directories deeper than a host's stack, files or paths go: what a guest can make, kiln can remove.
     obeys("nested", "n-nested", "30000", Nothing),
     // What is not there.
@@ -130,6 +140,12 @@ impl Case {
             }
             Memory(value) => manifest + &limit("memory", value),
             Fuel(value) => manifest + &limit("kiln.dev/fuel", value),
+            Storage(value) => manifest + &limit("ephemeral-storage", value),
+            Volume(value) => {
+                manifest
+                    + "        volumeMounts: [{name: v, mountPath: /v}]\n"
+                    + &format!("      volumes: [{{name: v, emptyDir: {{sizeLimit: {value}}}}}]\n")
+            }
         }
     }
 
@@ -150,8 +166,19 @@ impl Case {
         let succeeded = self.exit_code == 0;
         expect("phase", &pod["status"]["phase"], if succeeded { "Succeeded" } else { "Failed" }.into());
         expect("the Job's end", &end.0.into(), if succeeded { "Complete" } else { "Failed" }.into());
-        if self.reason == "DeadlineExceeded" {
+        if [LATE, FULL].contains(&(self.reason, self.exit_code)) {
             expect("the pod's reason", &pod["status"]["reason"], self.reason.into());
+        }
+        match self.given {
+            Volume(limit) if !succeeded => {
+                let words = format!("Usage of EmptyDir volume \"v\" exceeds the limit \"{limit}\". ");
+                expect("the pod's message", &pod["status"]["message"], words.into());
+            }
+            Storage(limit) if !succeeded => {
+                let words = format!("Container c exceeded its local ephemeral storage limit \"{limit}\". ");
+                expect("the pod's message", &pod["status"]["message"], words.into());
+            }
+            _ => {}
         }
         let message = ended["message"].as_str().unwrap_or_default();
         for words in self.message {
@@ -261,4 +288,27 @@ fn no_more_pods_run_at_once_than_the_node_allows() {
         if count("Succeeded") == 8 { Ok(most) } else { Err(phases) }
     });
     assert_eq!(seen, 2, "at most two ran at once, and two did");
+}
+
+/// Directories one in the other, as many as would overflow the stack of whoever removes them by recursion, in a pod that
+/// is still there when kiln dies: the next start removes them, and the Job goes on.
+#[test]
+fn what_a_guest_left_does_not_keep_kiln_from_starting() {
+    let server = Server::start();
+    server.push("n-nested", &guest("n-nested"));
+    server.push("sleep", &guest("sleep"));
+    let first =
+        "      initContainers:\n      - name: first\n        image: n-nested\n        command: [n-nested, \"30000\"]\n";
+    server.create(
+        &job("left", "sleep", &["sleep", "5000"], "")
+            .replace("      containers:\n", &format!("{first}      containers:\n")),
+    );
+    wait_for("the second container", || {
+        let pods = server.pods("left");
+        let running = pods.iter().any(|pod| pod["status"]["phase"] == "Running");
+        if running { Ok(()) } else { Err(pods) }
+    });
+    let server = Server::start_in(server.kill());
+    let (_, end) = server.wait_for_end("left");
+    assert_eq!(end.0, "Complete");
 }

