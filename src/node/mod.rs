@@ -44,6 +44,7 @@ use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
 use fields::Amounts;
 use heartbeat::Heartbeat;
+use remove::remove_tree;
 use vitals::{Machine, Vitals};
 
 #[derive(Clone, Debug)]
@@ -140,10 +141,7 @@ impl<C: Cluster> Node<C> {
     async fn clean(&self) {
         let dir = self.shared.config.pods_dir.clone();
         let cleaned = tokio::task::spawn_blocking(move || {
-            match std::fs::remove_dir_all(&dir) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_tree(&dir)?;
             std::fs::create_dir_all(&dir)
         });
         match cleaned.await {

@@ -143,6 +143,13 @@ impl Server {
         list["items"].as_array().unwrap().clone()
     }
 
+    /// A log as it is; a guest may write anything.
+    pub fn log_bytes(&self, pod: &Value) -> Vec<u8> {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let url = format!("{}/api/v1/namespaces/default/pods/{name}/log", self.url);
+        ureq::get(url).call().unwrap().body_mut().with_config().limit(64 << 20).read_to_vec().unwrap()
+    }
+
     pub fn log(&self, pod: &Value) -> String {
         let name = pod["metadata"]["name"].as_str().unwrap();
         match self.send("GET", &format!("/api/v1/namespaces/default/pods/{name}/log"), "text/plain", b"") {
