@@ -56,6 +56,8 @@ pub trait Cluster: Clone + Send + Sync + 'static {
         logs: Tx,
     ) -> impl Future<Output = Result<u64, ReportError>> + Send;
 
+    fn node(&self, name: &str) -> impl Future<Output = Option<Arc<Node>>> + Send;
+
     /// Creates the Node object, or brings its status up to date.
     fn register(&self, node: Node) -> impl Future<Output = Result<(), ReportError>> + Send;
 

@@ -25,7 +25,7 @@ use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter, Stream};
-use crate::sandbox::{self, Cancel, Deadline, Disk, Limits, Network, Outcome, Run, Sink};
+use crate::sandbox::{self, Cancel, Deadline, Limits, Outcome, Run, Sink};
 use crate::store::Tx;
 
 /// Drives the pod to its end and reports it, whatever happens on the way.
@@ -179,7 +179,7 @@ impl<C: Cluster> Driver<C> {
                 }
                 Err(missing) => missing,
             };
-            self.wait(missing.reason, Some(missing.message)).await;
+            self.wait(missing.event(), missing.reason, Some(missing.message)).await;
             let clock = self.node.clock.clone();
             tokio::select! {
                 stop = self.stopped() => return Err(stop),
@@ -205,8 +205,8 @@ impl<C: Cluster> Driver<C> {
             argv: prepared.argv,
             env: prepared.env,
             mounts: prepared.mounts,
-            disk: Disk::unlimited(),
-            network: Network::none(),
+            disk: prepared.disk,
+            network: prepared.network,
             sink: Arc::new(ToLog(log.clone())),
             limits: self.limits(),
             deadline: self.deadline.clone(),
@@ -352,11 +352,11 @@ impl<C: Cluster> Driver<C> {
         }
     }
 
-    async fn wait(&mut self, reason: &'static str, message: Option<String>) {
+    async fn wait(&mut self, event: &'static str, reason: &'static str, message: Option<String>) {
         let waiting = Some((reason, message.clone()));
         if self.published_waiting != waiting {
             let pod = Object::Pod(self.pod.clone());
-            self.node.cluster.note(Note::warning(&pod, "Failed", message.clone().unwrap_or_default()));
+            self.node.cluster.note(Note::warning(&pod, event, message.clone().unwrap_or_default()));
             self.container.state = State::Waiting { reason, message };
             self.publish(None, Tx::new()).await;
             self.published_waiting = waiting;

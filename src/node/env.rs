@@ -3,23 +3,32 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar, ObjectFieldSelector, Pod};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::cluster::Cluster;
+use super::fields::{field_value, resource_value};
 use crate::api::names;
-use crate::api::pod::subscript;
 
 /// Why a container cannot be configured yet; it is tried again when a ConfigMap or Secret changes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
+/// The variables of a container.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Environment {
+    pub pairs: Vec<(String, String)>,
+    /// Per source of `envFrom` that has keys which cannot be names: a sentence about them.
+    pub skipped: Vec<String>,
+}
+
 /// The environment: what the container names, after `HOSTNAME` and `PWD`, in the order of Kubernetes.
 pub async fn environment<C: Cluster>(
     cluster: &C,
     pod: &Pod,
     container: &Container,
-) -> Result<Vec<(String, String)>, ConfigError> {
+) -> Result<Environment, ConfigError> {
+    let mut skipped = Vec::new();
     let mut env = Env::default();
     env.set("HOSTNAME", hostname(pod))?;
     if let Some(dir) = &container.working_dir {
@@ -28,32 +37,43 @@ pub async fn environment<C: Cluster>(
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
-        let pairs = if let Some(from) = &source.config_map_ref {
-            config_map(cluster, namespace, &from.name, from.optional).await?
+        let (pairs, object) = if let Some(from) = &source.config_map_ref {
+            let pairs = config_map(cluster, namespace, &from.name, from.optional).await?;
+            (pairs, format!("configMap {namespace}/{}", from.name))
         } else if let Some(from) = &source.secret_ref {
-            secret(cluster, namespace, &from.name, from.optional).await?
+            let pairs = secret(cluster, namespace, &from.name, from.optional).await?;
+            (pairs, format!("secret {namespace}/{}", from.name))
         } else {
-            None
+            continue;
         };
+        let mut invalid = Vec::new();
         for (key, value) in pairs.unwrap_or_default() {
             let name = format!("{prefix}{key}");
-            if names::env_var_name(&name).is_empty() {
-                env.set(&name, value)?;
+            match names::env_var_name(&name).is_empty() {
+                true => env.set(&name, value)?,
+                false => invalid.push(name),
             }
+        }
+        if !invalid.is_empty() {
+            skipped.push(format!(
+                "Keys [{}] from the EnvFrom {object} were skipped since they are considered invalid environment \
+                 variable names.",
+                invalid.join(", ")
+            ));
         }
     }
     for var in container.env.iter().flatten() {
-        if let Some(value) = value_of(cluster, pod, namespace, var, &env).await? {
+        if let Some(value) = value_of(cluster, pod, container, var, &env).await? {
             env.set(&var.name, value)?;
         }
     }
-    Ok(env.pairs)
+    Ok(Environment { pairs: env.pairs, skipped })
 }
 
 async fn value_of<C: Cluster>(
     cluster: &C,
     pod: &Pod,
-    namespace: &str,
+    container: &Container,
     var: &EnvVar,
     env: &Env,
 ) -> Result<Option<String>, ConfigError> {
@@ -61,8 +81,12 @@ async fn value_of<C: Cluster>(
         return expand(var.value.as_deref().unwrap_or_default(), &env.values).map(Some);
     };
     if let Some(field) = &from.field_ref {
-        return Ok(Some(field_value(pod, field)));
+        return Ok(Some(field_value(pod, &field.field_path)));
     }
+    if let Some(resource) = &from.resource_field_ref {
+        return resource_value(cluster, pod, Some(container), resource).await.map(Some);
+    }
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let (pairs, key, object) = if let Some(r) = &from.config_map_key_ref {
         let pairs = config_map(cluster, namespace, &r.name, r.optional).await?;
         (pairs, (&r.key, r.optional), format!("ConfigMap {namespace}/{}", r.name))
@@ -107,28 +131,6 @@ async fn secret<C: Cluster>(
         None if optional == Some(true) => Ok(None),
         None => Err(ConfigError(format!("secret \"{name}\" not found"))),
     }
-}
-
-/// A field of the pod, by the paths that validation lets through; one that the pod has not is empty.
-fn field_value(pod: &Pod, field: &ObjectFieldSelector) -> String {
-    let (meta, spec) = (&pod.metadata, pod.spec.as_ref());
-    if let Some((map, key)) = subscript(&field.field_path) {
-        let map = match map {
-            "metadata.labels" => &meta.labels,
-            _ => &meta.annotations,
-        };
-        return map.as_ref().and_then(|m| m.get(key)).cloned().unwrap_or_default();
-    }
-    let value = match field.field_path.as_str() {
-        "metadata.name" => meta.name.clone(),
-        "metadata.namespace" => meta.namespace.clone(),
-        "metadata.uid" => meta.uid.clone(),
-        "spec.nodeName" => spec.and_then(|s| s.node_name.clone()),
-        "spec.serviceAccountName" => spec.and_then(|s| s.service_account_name.clone()),
-        "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => Some("127.0.0.1".to_owned()),
-        _ => None,
-    };
-    value.unwrap_or_default()
 }
 
 /// What the pod takes for its host's name.
@@ -185,6 +187,21 @@ impl Env {
 
 /// Replaces `$(NAME)` by its value; an unknown name stays as it is, `$$` is a `$` that begins nothing.
 fn expand(text: &str, values: &BTreeMap<String, String>) -> Result<String, ConfigError> {
+    expand_with(text, |name| match values.get(name) {
+        Some(value) => Ok(value.clone()),
+        None => Ok(format!("$({name})")),
+    })
+}
+
+/// As [`expand`], but every name must be known.
+pub fn expand_strictly(text: &str, env: &[(String, String)]) -> Result<String, ConfigError> {
+    expand_with(text, |name| match env.iter().find(|(known, _)| known == name) {
+        Some((_, value)) => Ok(value.clone()),
+        None => Err(ConfigError(format!("missing value for \"{name}\""))),
+    })
+}
+
+fn expand_with(text: &str, value: impl Fn(&str) -> Result<String, ConfigError>) -> Result<String, ConfigError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -195,10 +212,7 @@ fn expand(text: &str, values: &BTreeMap<String, String>) -> Result<String, Confi
             out.push('$');
             rest = after;
         } else if let Some((name, after)) = tail.strip_prefix('(').and_then(|t| t.split_once(')')) {
-            match values.get(name) {
-                Some(value) => out.push_str(value),
-                None => out.push_str(&rest[at..at + name.len() + 3]),
-            }
+            out.push_str(&value(name)?);
             rest = after;
         } else {
             out.push('$');

@@ -134,6 +134,13 @@ impl Cluster for Local {
         }
     }
 
+    async fn node(&self, name: &str) -> Option<Arc<Node>> {
+        match self.store.get(Kind::Node, &Key::new("", name))? {
+            Object::Node(node) => Some(node),
+            _ => None,
+        }
+    }
+
     async fn register(&self, node: Node) -> Result<(), ReportError> {
         let key = Key::new("", node.metadata.name.clone().unwrap_or_default());
         let mut node = node;

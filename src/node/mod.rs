@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod describe;
 pub mod driver;
 pub mod env;
+mod fields;
 pub mod local;
 pub mod machine;
 mod prepare;

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod};
 
+use super::Shared;
 use super::cluster::Cluster;
-use super::volumes::{self, PodDir};
-use super::{Shared, env};
+use super::env::{self, ConfigError, Environment};
+use super::volumes::{self, PodDir, VolumeError};
+use crate::api::{Object, meta, well_known};
+use crate::control::Note;
 use crate::modules::{Digest, Reference};
-use crate::sandbox::{Mount, Program};
+use crate::sandbox::{Disk, Mount, Network, Program};
 
 /// All that a run needs.
 pub struct Prepared {
@@ -17,6 +21,8 @@ pub struct Prepared {
     pub argv: Vec<String>,
     pub env: Vec<(String, String)>,
     pub mounts: Vec<Mount>,
+    pub disk: Disk,
+    pub network: Network,
 }
 
 /// Something is missing; what it is and what would bring it.
@@ -26,6 +32,16 @@ pub struct Missing {
     pub awaits: Awaits,
 }
 
+impl Missing {
+    /// The reason of the event that tells of it.
+    pub fn event(&self) -> &'static str {
+        match self.reason {
+            VOLUMES => "FailedMount",
+            _ => "Failed",
+        }
+    }
+}
+
 pub enum Awaits {
     Module,
     Config,
@@ -33,42 +49,73 @@ pub enum Awaits {
     Nothing,
 }
 
-/// Looks for all that one container of the pod needs, and makes its directories.
+/// A pod whose volumes are not there yet is being created.
+const VOLUMES: &str = "ContainerCreating";
+const CONFIG: &str = "CreateContainerConfigError";
+
+/// Looks for all that one container of the pod needs, and makes its directories. The container must not be running;
+/// others of the pod may.
 pub async fn try_prepare<C: Cluster>(
     node: &Shared<C>,
     pod: &Pod,
     spec: &ContainerSpec,
     dir: &PodDir,
 ) -> Result<Prepared, Missing> {
+    set_up_volumes(node, pod, dir).await?;
     let (reference, digest) = resolve(node, spec)?;
     let program = node.modules.program(digest).await.map_err(|error| Missing {
         reason: "ErrImagePull",
         message: format!("the module {digest} cannot be used: {error}"),
         awaits: Awaits::Module,
     })?;
-    let config = |error: env::ConfigError| Missing {
-        reason: "CreateContainerConfigError",
-        message: error.to_string(),
-        awaits: Awaits::Config,
-    };
-    let env = env::environment(&node.cluster, pod, spec).await.map_err(config)?;
+    let config = |error: ConfigError| Missing { reason: CONFIG, message: error.to_string(), awaits: Awaits::Config };
+    let network = network(pod, &node.config.network)?;
+    let Environment { pairs: env, skipped } = env::environment(&node.cluster, pod, spec).await.map_err(config)?;
+    for message in skipped {
+        let pod = Object::Pod(Arc::new(pod.clone()));
+        node.cluster.note(Note::warning(&pod, "InvalidEnvironmentVariableNames", message));
+    }
     let argv = env::arguments(spec, &reference.name, &env).map_err(config)?;
-    let contents = volumes::contents(&node.cluster, pod, spec)
-        .await
-        .map_err(|error| Missing { reason: "ContainerCreating", ..config(error) })?;
-    let needs_root = program.facts().uses_files;
     let has_mounts = spec.volume_mounts.as_ref().is_some_and(|m| !m.is_empty());
-    let mounts = match needs_root || has_mounts {
+    let (mounts, disk) = match program.facts().uses_files || has_mounts {
         // A few small directories: shorter than the hand-over to another thread would be.
-        true => tokio::task::block_in_place(|| dir.prepare(spec, &contents, needs_root)),
-        false => Ok(Vec::new()),
+        true => tokio::task::block_in_place(|| dir.mounts(pod, spec, &env, &node.config)).map_err(missing_volume)?,
+        false => (Vec::new(), Disk::unlimited()),
     };
-    let mounts = mounts.map_err(|error| Missing {
-        reason: "CreateContainerError",
-        message: format!("the pod's directories cannot be made: {error}"),
-        awaits: Awaits::Nothing,
-    })?;
-    Ok(Prepared { program, digest, argv, env, mounts })
+    Ok(Prepared { program, digest, argv, env, mounts, disk, network })
+}
+
+async fn set_up_volumes<C: Cluster>(node: &Shared<C>, pod: &Pod, dir: &PodDir) -> Result<(), Missing> {
+    if pod.spec.as_ref().is_none_or(|s| s.volumes.as_ref().is_none_or(Vec::is_empty)) {
+        return Ok(());
+    }
+    let contents = volumes::contents(&node.cluster, pod).await;
+    tokio::task::block_in_place(|| dir.set_up(pod, &contents, &node.config)).map_err(missing_volume)
+}
+
+fn missing_volume(error: VolumeError) -> Missing {
+    match error {
+        VolumeError::Awaits(message) => Missing { reason: VOLUMES, message, awaits: Awaits::Config },
+        VolumeError::SetUp(message) => Missing { reason: VOLUMES, message, awaits: Awaits::Nothing },
+        VolumeError::Config(message) => Missing { reason: CONFIG, message, awaits: Awaits::Config },
+        VolumeError::Create(message) => Missing { reason: "CreateContainerError", message, awaits: Awaits::Nothing },
+    }
+}
+
+/// What the pod may reach: nothing, unless it asks for more and the node allows some.
+fn network(pod: &Pod, allowed: &[IpNet]) -> Result<Network, Missing> {
+    match meta::annotation(&pod.metadata, well_known::ANNOTATION_NETWORK) {
+        None => Ok(Network::none()),
+        Some(_) if allowed.is_empty() => Err(Missing {
+            reason: CONFIG,
+            message:
+                "the annotation kiln.dev/network asks for the network, and this node allows none; start kiln with \
+                      --allow-network CIDR, or take the annotation away"
+                    .to_owned(),
+            awaits: Awaits::Nothing,
+        }),
+        Some(_) => Ok(Network::outbound(allowed)),
+    }
 }
 
 fn resolve<C: Cluster>(node: &Shared<C>, spec: &ContainerSpec) -> Result<(Reference, Digest), Missing> {

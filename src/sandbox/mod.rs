@@ -14,6 +14,7 @@
 //! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
 //! - a word of Kubernetes.
 
+mod directory;
 mod disk;
 mod engine;
 mod limits;

@@ -3,6 +3,8 @@
 //!
 //! wasmtime-wasi offers WASI; this file replaces those of its preview-1 functions that do not suit guests nobody trusts.
 
+use std::fmt::Display;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Result};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, Rng, WasiCtxBuilder, WasiCtxView, WasiView, p2, thread_rng};
 
+use super::directory::open_without_links;
 use super::limits::GuestLimits;
 use super::run::Budget;
 use super::stdio::{Output, Sink, Stream};
@@ -28,7 +31,8 @@ const MAX_RANDOM: u64 = 1 << 20;
 const NOTSOCK: i32 = 57;
 
 /// A directory of the host that the guest sees at a path of its own. It must be a directory of plain files: a guest
-/// that opens a FIFO in it blocks a thread of the runtime's blocking pool until somebody writes.
+/// that opens a FIFO in it blocks a thread of the runtime's blocking pool until somebody writes. Symbolic links in the
+/// path `host` are not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     pub host: PathBuf,
@@ -82,8 +86,11 @@ impl Guest {
             .max_random_size(MAX_RANDOM);
         for mount in world.mounts {
             let permissions = if mount.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            wasi.preopened_dir(&mount.host, &mount.guest, permissions)
-                .map_err(|error| format!("cannot open the directory of {}: {error}", mount.guest))?;
+            let failed = |error: &dyn Display| format!("cannot open the directory of {}: {error}", mount.guest);
+            let directory = open_without_links(&mount.host).map_err(|error| failed(&error))?;
+            // The directory that was opened, and not whatever has its path by now.
+            let host = format!("/proc/self/fd/{}", directory.as_raw_fd());
+            wasi.preopened_dir(&host, &mount.guest, permissions).map_err(|error| failed(&error))?;
         }
         let mut wasi = wasi.build_p1();
         wasi.ctx().table.set_max_capacity(world.max_handles);
