@@ -2,6 +2,10 @@
 
 pub mod defaults;
 pub mod facts;
+#[cfg(test)]
+mod fields_test;
+#[cfg(test)]
+mod pods_test;
 pub mod qos;
 mod supported;
 mod supported_container;

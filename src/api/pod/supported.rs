@@ -11,7 +11,7 @@ use crate::api::pod::supported_volume::check_volume;
 use crate::api::unsupported::{Refusals, refusal};
 use crate::api::well_known::{ANNOTATION_NETWORK, ANNOTATION_ON_DELETE};
 
-const NO_NETWORK: &str = "a WASI pod has no network";
+const NO_NETWORK: &str = "a WASI pod has no network of its own";
 const NO_PROCESSES: &str = "a WASI pod has no processes, only its module";
 
 pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
@@ -69,15 +69,19 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
     no.list(ephemeral_containers, "ephemeralContainers", "no other program can enter the sandbox of a module");
     no.list(eviction_responders, "evictionResponders", "kiln does not evict pods");
     no.refuse(dns_config.is_some(), "dnsConfig", NO_NETWORK);
-    no.refuse(dns_policy.as_deref() == Some("None"), "dnsPolicy", "a WASI pod has no network; leave dnsPolicy out");
+    no.refuse(
+        dns_policy.as_deref() == Some("None"),
+        "dnsPolicy",
+        "a WASI pod has no network of its own; leave dnsPolicy out",
+    );
     no.list(host_aliases, "hostAliases", NO_NETWORK);
     no.flag(*host_network, "hostNetwork", NO_NETWORK);
     no.flag(*host_pid, "hostPID", NO_PROCESSES);
     no.flag(*host_ipc, "hostIPC", NO_PROCESSES);
     no.flag(*share_process_namespace, "shareProcessNamespace", NO_PROCESSES);
     no.text(hostname_override, &[], "hostnameOverride", "use hostname");
-    no.text(subdomain, &[], "subdomain", "a WASI pod has no network, and so no DNS name");
-    no.flag(*set_hostname_as_fqdn, "setHostnameAsFQDN", "a WASI pod has no network, and so no DNS name");
+    no.text(subdomain, &[], "subdomain", "a WASI pod has no network of its own, and so no DNS name");
+    no.flag(*set_hostname_as_fqdn, "setHostnameAsFQDN", "a WASI pod has no network of its own, and so no DNS name");
     no.list(
         image_pull_secrets,
         "imagePullSecrets",

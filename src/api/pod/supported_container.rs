@@ -43,7 +43,7 @@ pub fn check_container(container: &Container, path: &Path, faults: &mut Vec<Fiel
     no.refuse(liveness_probe.is_some(), "livenessProbe", probe);
     no.refuse(readiness_probe.is_some(), "readinessProbe", probe);
     no.refuse(startup_probe.is_some(), "startupProbe", probe);
-    no.list(ports, "ports", "a WASI pod has no network");
+    no.list(ports, "ports", "a WASI pod has no network of its own");
     no.list(resize_policy, "resizePolicy", "the limits of a running module are fixed");
     let restart = match restart_policy.as_deref() {
         Some("Always") => {
