@@ -45,5 +45,3 @@ pub const ANNOTATION_STOP: &str = "kiln.dev/stop";
 pub const ANNOTATION_NETWORK: &str = "kiln.dev/network";
 /// On a pod: `wait` lets its guests run on to the end of the grace period when it is deleted.
 pub const ANNOTATION_ON_DELETE: &str = "kiln.dev/on-delete";
-/// A resource name: bytes that a container may write to its own directories.
-pub const RESOURCE_EPHEMERAL_STORAGE: &str = "ephemeral-storage";

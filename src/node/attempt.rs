@@ -84,15 +84,13 @@ pub async fn prepare<C: Cluster>(
         Ok(prepared) => return Event::Prepared { index, prepared },
         Err(missing) => missing,
     };
-    let (for_module, for_config) =
-        (matches!(missing.awaits, Awaits::Module), matches!(missing.awaits, Awaits::Config | Awaits::Anything));
-    let only_config = matches!(missing.awaits, Awaits::Config);
+    let (for_module, for_config) = (matches!(missing.awaits, Awaits::Module), matches!(missing.awaits, Awaits::Config));
     let again = async move {
         tokio::select! {
             _ = modules.changed(), if for_module => {}
             () = configs.changed(), if for_config => {}
             // What failed for want of a resource of the machine may work later.
-            () = node.clock.sleep(TRY_AGAIN), if !only_config => {}
+            () = node.clock.sleep(TRY_AGAIN), if !for_config => {}
         }
     };
     Event::Missing { index, missing, again: again.boxed() }

@@ -53,7 +53,7 @@ pub fn node(name: &str, machine: &Machine, vitals: &Vitals, max_pods: u32, befor
     let address = |type_: &str, address: &str| NodeAddress { type_: type_.to_owned(), address: address.to_owned() };
     node.status = Some(NodeStatus {
         capacity: Some(resources(machine, vitals, max_pods, 0, 0)),
-        allocatable: Some(allocatable(machine, vitals, max_pods)),
+        allocatable: Some(resources(machine, vitals, max_pods, memory_reserve(vitals), disk_reserve(vitals))),
         addresses: Some(vec![address("InternalIP", "127.0.0.1"), address("Hostname", name)]),
         conditions: Some(conditions(vitals, before)),
         node_info: Some(NodeSystemInfo {
@@ -71,11 +71,6 @@ pub fn node(name: &str, machine: &Machine, vitals: &Vitals, max_pods: u32, befor
         ..NodeStatus::default()
     });
     node
-}
-
-/// What pods can be given, by the names of resources.
-pub fn allocatable(machine: &Machine, vitals: &Vitals, pods: u32) -> BTreeMap<String, Quantity> {
-    resources(machine, vitals, pods, memory_reserve(vitals), disk_reserve(vitals))
 }
 
 fn resources(machine: &Machine, vitals: &Vitals, pods: u32, memory: u64, disk: u64) -> BTreeMap<String, Quantity> {

@@ -171,7 +171,7 @@ impl<C: Cluster> Driver<C> {
             Event::Missing { index, missing, again } => {
                 if self.machine.waits(index, missing.reason, Some(missing.message.clone())) {
                     let pod = Object::Pod(self.pod.clone());
-                    self.node.cluster.note(Note::warning(&pod, missing.event, missing.message));
+                    self.node.cluster.note(Note::warning(&pod, missing.event(), missing.message));
                     self.publish(Tx::new()).await;
                 }
                 let next = attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, None);

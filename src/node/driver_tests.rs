@@ -146,7 +146,6 @@ fn node(cluster: Listener, slots: usize) -> Arc<Shared<Listener>> {
         clock: Clock::real(),
         config,
         slots: Arc::new(Semaphore::new(slots)),
-        offers: Default::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::cluster::Cluster;
-use super::fields::{self, Amounts};
+use super::fields::{field_value, resource_value};
 use crate::api::names;
 
 /// Why a container cannot be configured yet; it is tried again when a ConfigMap or Secret changes.
@@ -15,10 +15,10 @@ use crate::api::names;
 pub struct ConfigError(pub String);
 
 /// The variables of a container.
-#[derive(Debug, Default)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Environment {
-    pub variables: Vec<(String, String)>,
-    /// Keys of ConfigMaps and Secrets that are no names of variables.
+    pub pairs: Vec<(String, String)>,
+    /// Per source of `envFrom` that has keys which cannot be names: a sentence about them.
     pub skipped: Vec<String>,
 }
 
@@ -27,10 +27,9 @@ pub async fn environment<C: Cluster>(
     cluster: &C,
     pod: &Pod,
     container: &Container,
-    node: &Amounts,
 ) -> Result<Environment, ConfigError> {
-    let mut env = Env::default();
     let mut skipped = Vec::new();
+    let mut env = Env::default();
     env.set("HOSTNAME", hostname(pod))?;
     if let Some(dir) = &container.working_dir {
         env.set("PWD", dir.clone())?;
@@ -38,33 +37,43 @@ pub async fn environment<C: Cluster>(
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
-        let pairs = if let Some(from) = &source.config_map_ref {
-            config_map(cluster, namespace, &from.name, from.optional).await?
+        let (pairs, object) = if let Some(from) = &source.config_map_ref {
+            let pairs = config_map(cluster, namespace, &from.name, from.optional).await?;
+            (pairs, format!("configMap {namespace}/{}", from.name))
         } else if let Some(from) = &source.secret_ref {
-            secret(cluster, namespace, &from.name, from.optional).await?
+            let pairs = secret(cluster, namespace, &from.name, from.optional).await?;
+            (pairs, format!("secret {namespace}/{}", from.name))
         } else {
-            None
+            continue;
         };
+        let mut invalid = Vec::new();
         for (key, value) in pairs.unwrap_or_default() {
             let name = format!("{prefix}{key}");
             match names::env_var_name(&name).is_empty() {
                 true => env.set(&name, value)?,
-                false => skipped.push(name),
+                false => invalid.push(name),
             }
+        }
+        if !invalid.is_empty() {
+            skipped.push(format!(
+                "Keys [{}] from the EnvFrom {object} were skipped since they are considered invalid environment \
+                 variable names.",
+                invalid.join(", ")
+            ));
         }
     }
     for var in container.env.iter().flatten() {
-        if let Some(value) = value_of(cluster, (pod, container, node), namespace, var, &env).await? {
+        if let Some(value) = value_of(cluster, pod, container, var, &env).await? {
             env.set(&var.name, value)?;
         }
     }
-    Ok(Environment { variables: env.pairs, skipped })
+    Ok(Environment { pairs: env.pairs, skipped })
 }
 
 async fn value_of<C: Cluster>(
     cluster: &C,
-    (pod, container, node): (&Pod, &Container, &Amounts),
-    namespace: &str,
+    pod: &Pod,
+    container: &Container,
     var: &EnvVar,
     env: &Env,
 ) -> Result<Option<String>, ConfigError> {
@@ -72,11 +81,12 @@ async fn value_of<C: Cluster>(
         return expand(var.value.as_deref().unwrap_or_default(), &env.values).map(Some);
     };
     if let Some(field) = &from.field_ref {
-        return Ok(Some(fields::value(pod, &field.field_path)));
+        return Ok(Some(field_value(pod, &field.field_path)));
     }
     if let Some(resource) = &from.resource_field_ref {
-        return fields::resource(pod, Some(container), resource, node).map(Some).map_err(ConfigError);
+        return resource_value(cluster, pod, Some(container), resource).await.map(Some);
     }
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let (pairs, key, object) = if let Some(r) = &from.config_map_key_ref {
         let pairs = config_map(cluster, namespace, &r.name, r.optional).await?;
         (pairs, (&r.key, r.optional), format!("ConfigMap {namespace}/{}", r.name))
@@ -150,22 +160,6 @@ fn within_limit(bytes: usize) -> Result<(), ConfigError> {
     }
 }
 
-/// As [`expand`], where every name must be known. Fails with the first that is not.
-pub fn expand_known(text: &str, env: &[(String, String)]) -> Result<String, String> {
-    let values: BTreeMap<String, String> = env.iter().cloned().collect();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        let tail = &rest[at + 1..];
-        rest = match (tail.strip_prefix('$'), tail.strip_prefix('(').and_then(|t| t.split_once(')'))) {
-            (Some(after), _) => after,
-            (None, Some((name, _))) if !values.contains_key(name) => return Err(name.to_owned()),
-            (None, Some((_, after))) => after,
-            (None, None) => tail,
-        };
-    }
-    expand(text, &values).map_err(|error| error.to_string())
-}
-
 /// A later value replaces an earlier one of the same name, in its place.
 #[derive(Default)]
 struct Env {
@@ -193,6 +187,21 @@ impl Env {
 
 /// Replaces `$(NAME)` by its value; an unknown name stays as it is, `$$` is a `$` that begins nothing.
 fn expand(text: &str, values: &BTreeMap<String, String>) -> Result<String, ConfigError> {
+    expand_with(text, |name| match values.get(name) {
+        Some(value) => Ok(value.clone()),
+        None => Ok(format!("$({name})")),
+    })
+}
+
+/// As [`expand`], but every name must be known.
+pub fn expand_strictly(text: &str, env: &[(String, String)]) -> Result<String, ConfigError> {
+    expand_with(text, |name| match env.iter().find(|(known, _)| known == name) {
+        Some((_, value)) => Ok(value.clone()),
+        None => Err(ConfigError(format!("missing value for \"{name}\""))),
+    })
+}
+
+fn expand_with(text: &str, value: impl Fn(&str) -> Result<String, ConfigError>) -> Result<String, ConfigError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -203,10 +212,7 @@ fn expand(text: &str, values: &BTreeMap<String, String>) -> Result<String, Confi
             out.push('$');
             rest = after;
         } else if let Some((name, after)) = tail.strip_prefix('(').and_then(|t| t.split_once(')')) {
-            match values.get(name) {
-                Some(value) => out.push_str(value),
-                None => out.push_str(&rest[at..at + name.len() + 3]),
-            }
+            out.push_str(&value(name)?);
             rest = after;
         } else {
             out.push('$');

@@ -27,7 +27,7 @@ pub mod volumes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Pod;
@@ -42,10 +42,8 @@ use crate::logs::Logs;
 use crate::modules::Modules;
 use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
-use fields::Amounts;
 use heartbeat::Heartbeat;
 use remove::remove_tree;
-use vitals::{Machine, Vitals};
 
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -73,18 +71,6 @@ pub struct Shared<C> {
     pub clock: Clock,
     pub config: NodeConfig,
     pub slots: Arc<Semaphore>,
-    /// See [`Shared::allocatable`].
-    pub offers: OnceLock<Amounts>,
-}
-
-impl<C> Shared<C> {
-    /// What the node offers to pods, as at the first question.
-    pub fn allocatable(&self) -> &Amounts {
-        self.offers.get_or_init(|| {
-            let vitals = Vitals::read(&self.config.pods_dir);
-            describe::allocatable(&Machine::read(), &vitals, self.config.max_pods)
-        })
-    }
 }
 
 pub struct Node<C> {
@@ -109,10 +95,7 @@ impl<C: Cluster> Node<C> {
         guests: Handle,
     ) -> Node<C> {
         let slots = Arc::new(Semaphore::new(config.max_pods as usize));
-        Node {
-            shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots, offers: OnceLock::new() }),
-            guests,
-        }
+        Node { shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots }), guests }
     }
 
     /// Runs until told to stop. Pods that are then running are found interrupted at the next start.

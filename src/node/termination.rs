@@ -67,7 +67,7 @@ impl Teller {
     /// The end of the file.
     fn read(&self, mounts: &[Mount]) -> Option<String> {
         let (mount, below) = self.place(mounts)?;
-        let mut file = open_beneath(&mount.path(), below).ok()?;
+        let mut file = open_beneath(&mount.host, below).ok()?;
         let size = file.metadata().ok().filter(fs::Metadata::is_file)?.len();
         file.seek(SeekFrom::Start(size.saturating_sub(self.limit))).ok()?;
         let mut bytes = Vec::new();

@@ -16,6 +16,7 @@
 
 mod compile;
 mod devices;
+mod directory;
 mod disk;
 mod engine;
 mod files;
@@ -45,7 +46,7 @@ pub use refusal::Refusal;
 pub use run::{Ending, Limits, Run, Usage};
 pub use stdio::{Sink, Stream};
 pub use stop::{Cancel, Deadline};
-pub use wasi::{Mount, Opened};
+pub use wasi::Mount;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,8 @@
 //!
 //! wasmtime-wasi offers WASI; this file replaces those of its preview-1 functions that do not suit guests nobody trusts.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::fmt::Display;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Result};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, Rng, WasiCtxBuilder, WasiCtxView, WasiView, p2, thread_rng};
 
+use super::directory::open_without_links;
 use super::disk::Disk;
 use super::files::Files;
 use super::files_core;
@@ -32,46 +34,18 @@ const MAX_RANDOM: u64 = 1 << 20;
 const NOTSOCK: i32 = 57;
 
 /// A directory of the host that the guest sees at a path of its own. It must be a directory of plain files: a guest
-/// that opens a FIFO in it blocks a thread of the runtime's blocking pool until somebody writes.
+/// that opens a FIFO in it blocks a thread of the runtime's blocking pool until somebody writes. Symbolic links in the
+/// path `host` are not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     pub host: PathBuf,
     pub guest: String,
     pub writable: bool,
-    /// The directory itself, for a place where somebody may put another meanwhile; `host` then only says where it was.
-    pub opened: Option<Opened>,
 }
-
-/// A directory that is held open. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Opened(Arc<OwnedFd>);
-
-impl Opened {
-    pub fn new(directory: OwnedFd) -> Opened {
-        Opened(Arc::new(directory))
-    }
-}
-
-impl PartialEq for Opened {
-    fn eq(&self, other: &Opened) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for Opened {}
 
 impl Mount {
-    /// The directory at `host`, whatever is there when it is used.
     pub fn new(host: impl Into<PathBuf>, guest: impl Into<String>, writable: bool) -> Mount {
-        Mount { host: host.into(), guest: guest.into(), writable, opened: None }
-    }
-
-    /// Where to open it, as long as this exists.
-    pub fn path(&self) -> PathBuf {
-        match &self.opened {
-            Some(Opened(directory)) => PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())),
-            None => self.host.clone(),
-        }
+        Mount { host: host.into(), guest: guest.into(), writable }
     }
 }
 
@@ -124,8 +98,11 @@ impl Guest {
             .max_random_size(MAX_RANDOM);
         for mount in world.mounts {
             let permissions = if mount.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-            wasi.preopened_dir(mount.path(), &mount.guest, permissions)
-                .map_err(|error| format!("cannot open the directory of {}: {error}", mount.guest))?;
+            let failed = |error: &dyn Display| format!("cannot open the directory of {}: {error}", mount.guest);
+            let directory = open_without_links(&mount.host).map_err(|error| failed(&error))?;
+            // The directory that was opened, and not whatever has its path by now.
+            let host = format!("/proc/self/fd/{}", directory.as_raw_fd());
+            wasi.preopened_dir(&host, &mount.guest, permissions).map_err(|error| failed(&error))?;
         }
         let mut wasi = wasi.build_p1();
         wasi.ctx().table.set_max_capacity(world.max_handles);

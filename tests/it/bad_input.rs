@@ -24,7 +24,7 @@ fn each_bad_body_has_its_code_and_says_what_is_wrong() {
         (yaml, good.replace("spec:\n\n", "spec:\n  completions: -1\n"), 422, "must be greater than or equal to 0"),
         (yaml, good.replace("Never", "Always"), 422, "valid values: \"OnFailure\", \"Never\""),
         (yaml, good.replace("name: x\n", "name: X_\n"), 422, "RFC 1123"),
-        (yaml, good.replace("containers", "initContainers"), 422, "initContainers"),
+        (yaml, good.replace("containers", "initContainers"), 422, "containers: Required value"),
         ("application/x-tar", good.clone(), 415, ""),
     ];
     for (content_type, body, code, says) in cases {

@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, EmptyDirVolumeSource, EnvVar, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, DownwardAPIVolumeFile, EmptyDirVolumeSource, EnvVar, ObjectFieldSelector, PodSpec, PodTemplateSpec,
+    ResourceFieldSelector, Volume,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use crate::api::quantity::Quantity;
@@ -36,9 +39,8 @@ pub fn default_pod(spec: &mut PodSpec) {
         spec.service_account_name = Some("default".to_owned());
         spec.service_account = spec.service_account_name.clone();
     }
-    for container in &mut spec.containers {
-        requests_from_limits(container);
-    }
+    let init = spec.init_containers.iter_mut().flatten();
+    init.chain(&mut spec.containers).for_each(requests_from_limits);
 }
 
 /// A container with a limit and no request requests its limit. Fuel is left out: it is a budget to burn, not a capacity
@@ -103,8 +105,31 @@ fn default_container(container: &mut Container) {
 
 fn default_env(var: &mut EnvVar) {
     drop_empty(&mut var.value);
-    if let Some(field) = var.value_from.as_mut().and_then(|from| from.field_ref.as_mut()) {
+    let Some(from) = &mut var.value_from else { return };
+    default_field(&mut from.field_ref);
+    default_resource(&mut from.resource_field_ref);
+}
+
+fn default_field(field: &mut Option<ObjectFieldSelector>) {
+    if let Some(field) = field {
         default_text(&mut field.api_version, "v1");
+    }
+}
+
+/// In Go the divisor is a plain field: it is always written, and 0 if it is absent.
+fn default_resource(resource: &mut Option<ResourceFieldSelector>) {
+    let Some(resource) = resource else { return };
+    drop_empty(&mut resource.container_name);
+    let divisor = resource.divisor.get_or_insert_with(|| Text("0".to_owned()));
+    if let Ok(quantity) = Quantity::parse(&divisor.0) {
+        divisor.0 = quantity.to_string();
+    }
+}
+
+fn default_downward(items: &mut Option<Vec<DownwardAPIVolumeFile>>) {
+    for item in items.iter_mut().flatten() {
+        default_field(&mut item.field_ref);
+        default_resource(&mut item.resource_field_ref);
     }
 }
 
@@ -114,6 +139,26 @@ fn default_volume(volume: &mut Volume) {
     }
     if let Some(source) = &mut volume.empty_dir {
         drop_empty(&mut source.medium);
+        if let Some(limit) = &mut source.size_limit
+            && let Ok(quantity) = Quantity::parse(&limit.0)
+        {
+            limit.0 = quantity.to_string();
+        }
+    }
+    if let Some(source) = &mut volume.host_path {
+        source.type_.get_or_insert_default();
+    }
+    if let Some(source) = &mut volume.downward_api {
+        source.default_mode.get_or_insert(FILE_MODE);
+        default_downward(&mut source.items);
+    }
+    if let Some(source) = &mut volume.projected {
+        source.default_mode.get_or_insert(FILE_MODE);
+        for source in source.sources.iter_mut().flatten() {
+            if let Some(downward) = &mut source.downward_api {
+                default_downward(&mut downward.items);
+            }
+        }
     }
     if let Some(source) = &mut volume.config_map {
         source.default_mode.get_or_insert(FILE_MODE);

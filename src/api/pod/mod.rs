@@ -2,6 +2,10 @@
 
 pub mod defaults;
 pub mod facts;
+#[cfg(test)]
+mod fields_test;
+#[cfg(test)]
+mod pods_test;
 pub mod qos;
 mod supported;
 mod supported_container;
@@ -21,6 +25,7 @@ pub use validate_env::subscript;
 
 /// All faults of a pod's spec: Kubernetes' own, then what kiln cannot honour. Expects defaults to be applied.
 pub fn validate_pod(pod: &Pod, faults: &mut Vec<FieldError>) {
+    supported::check_annotations(&pod.metadata, &Path::root("metadata"), faults);
     let path = Path::root("spec");
     match &pod.spec {
         Some(spec) => {
@@ -38,6 +43,7 @@ pub fn validate_template(template: &PodTemplateSpec, path: &Path, faults: &mut V
     if let Some(m) = &template.metadata {
         validate_labels(m.labels.as_ref(), &meta.child("labels"), faults);
         validate_annotations(m.annotations.as_ref(), &meta.child("annotations"), faults);
+        supported::check_annotations(m, &meta, faults);
     }
     let path = path.child("spec");
     match &template.spec {

@@ -9,7 +9,7 @@ pub const GUARANTEED: &str = "Guaranteed";
 pub const BURSTABLE: &str = "Burstable";
 pub const BEST_EFFORT: &str = "BestEffort";
 
-/// Guaranteed if every container limits cpu and memory and requests as much; BestEffort if none asks for either.
+/// Guaranteed if every container, init containers too, limits cpu and memory and requests as much; BestEffort if none asks for either.
 pub fn class(spec: &PodSpec) -> &'static str {
     let amounts = |container: &Container, name: &str| {
         let resources = container.resources.as_ref();
@@ -19,7 +19,7 @@ pub fn class(spec: &PodSpec) -> &'static str {
     };
     let mut guaranteed = true;
     let mut best_effort = true;
-    for container in &spec.containers {
+    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
         for name in ["cpu", "memory"] {
             let (request, limit) = amounts(container, name);
             best_effort &= request.is_none() && limit.is_none();
@@ -60,6 +60,18 @@ mod tests {
         for (resources, want) in table {
             let spec = json!({"containers": [{"name": "a", "resources": resources.clone()}]});
             assert_eq!(class(&serde_json::from_value(spec).unwrap()), want, "{resources}");
+        }
+    }
+
+    #[test]
+    fn init_containers_count() {
+        let all = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+        for (init, own, want) in
+            [(all.clone(), json!({}), BURSTABLE), (json!({}), all.clone(), BURSTABLE), (all.clone(), all, GUARANTEED)]
+        {
+            let spec = json!({"containers": [{"name": "a", "resources": own}],
+                "initContainers": [{"name": "i", "resources": init}]});
+            assert_eq!(class(&serde_json::from_value(spec).unwrap()), want);
         }
     }
 }

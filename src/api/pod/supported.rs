@@ -2,13 +2,16 @@
 //! Every struct is taken apart completely, so that a field which a new version of Kubernetes adds stops the build.
 
 use k8s_openapi::api::core::v1::{Affinity, PodSecurityContext, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::field::{FieldError, Path};
+use crate::api::meta;
 use crate::api::pod::supported_container::{app_armor, check_container, seccomp};
 use crate::api::pod::supported_volume::check_volume;
 use crate::api::unsupported::{Refusals, refusal};
+use crate::api::well_known::{ANNOTATION_NETWORK, ANNOTATION_ON_DELETE};
 
-const NO_NETWORK: &str = "a WASI pod has no network";
+const NO_NETWORK: &str = "a WASI pod has no network of its own";
 const NO_PROCESSES: &str = "a WASI pod has no processes, only its module";
 
 pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
@@ -63,20 +66,22 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
     let drawn = affinity.as_ref().is_some_and(|a| *a != Affinity::default());
     no.refuse(drawn, "affinity", place);
     no.list(topology_spread_constraints, "topologySpreadConstraints", place);
-    no.refuse(containers.len() > 1, "containers", "a pod runs exactly one module; make several Jobs, or one module");
-    no.list(init_containers, "initContainers", "a pod runs exactly one module; do its preparation in that module");
     no.list(ephemeral_containers, "ephemeralContainers", "no other program can enter the sandbox of a module");
     no.list(eviction_responders, "evictionResponders", "kiln does not evict pods");
     no.refuse(dns_config.is_some(), "dnsConfig", NO_NETWORK);
-    no.refuse(dns_policy.as_deref() == Some("None"), "dnsPolicy", "a WASI pod has no network; leave dnsPolicy out");
+    no.refuse(
+        dns_policy.as_deref() == Some("None"),
+        "dnsPolicy",
+        "a WASI pod has no network of its own; leave dnsPolicy out",
+    );
     no.list(host_aliases, "hostAliases", NO_NETWORK);
     no.flag(*host_network, "hostNetwork", NO_NETWORK);
     no.flag(*host_pid, "hostPID", NO_PROCESSES);
     no.flag(*host_ipc, "hostIPC", NO_PROCESSES);
     no.flag(*share_process_namespace, "shareProcessNamespace", NO_PROCESSES);
     no.text(hostname_override, &[], "hostnameOverride", "use hostname");
-    no.text(subdomain, &[], "subdomain", "a WASI pod has no network, and so no DNS name");
-    no.flag(*set_hostname_as_fqdn, "setHostnameAsFQDN", "a WASI pod has no network, and so no DNS name");
+    no.text(subdomain, &[], "subdomain", "a WASI pod has no network of its own, and so no DNS name");
+    no.flag(*set_hostname_as_fqdn, "setHostnameAsFQDN", "a WASI pod has no network of its own, and so no DNS name");
     no.list(
         image_pull_secrets,
         "imagePullSecrets",
@@ -100,11 +105,28 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
     if let Some(context) = security_context {
         check_security(context, &path.child("securityContext"), faults);
     }
-    for (i, container) in containers.iter().enumerate() {
-        check_container(container, &path.child("containers").index(i), faults);
+    let init = init_containers.as_deref().unwrap_or_default();
+    for (field, containers) in [("initContainers", init), ("containers", containers.as_slice())] {
+        for (i, container) in containers.iter().enumerate() {
+            check_container(container, &path.child(field).index(i), faults);
+        }
     }
     for (i, volume) in volumes.iter().flatten().enumerate() {
         check_volume(volume, &path.child("volumes").index(i), faults);
+    }
+}
+
+/// Of kiln's own annotations, those that users write take these values only: another would promise what does not
+/// happen.
+pub fn check_annotations(metadata: &ObjectMeta, path: &Path, faults: &mut Vec<FieldError>) {
+    for (name, value, meaning) in [
+        (ANNOTATION_NETWORK, "outbound", "opens the network, to the addresses that the node allows"),
+        (ANNOTATION_ON_DELETE, "wait", "lets a pod that is deleted run on to the end of its grace period"),
+    ] {
+        if let Some(given) = meta::annotation(metadata, name).filter(|given| *given != value) {
+            let detail = format!("must be \"{value}\", which {meaning}, or absent");
+            faults.push(FieldError::invalid(&path.child("annotations").key(name), given, detail));
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use k8s_openapi::api::core::v1::{
 };
 
 use crate::api::field::{FieldError, Path};
-use crate::api::pod::defaults::{TERMINATION_MESSAGE_PATH, TERMINATION_MESSAGE_POLICY};
 use crate::api::unsupported::{Refusals, refusal};
 use crate::api::well_known::RESOURCE_FUEL;
 
@@ -31,8 +30,8 @@ pub fn check_container(container: &Container, path: &Path, faults: &mut Vec<Fiel
         startup_probe,
         stdin,
         stdin_once,
-        termination_message_path,
-        termination_message_policy,
+        termination_message_path: _,
+        termination_message_policy: _,
         tty,
         volume_devices,
         volume_mounts,
@@ -44,17 +43,21 @@ pub fn check_container(container: &Container, path: &Path, faults: &mut Vec<Fiel
     no.refuse(liveness_probe.is_some(), "livenessProbe", probe);
     no.refuse(readiness_probe.is_some(), "readinessProbe", probe);
     no.refuse(startup_probe.is_some(), "startupProbe", probe);
-    no.list(ports, "ports", "a WASI pod has no network");
+    no.list(ports, "ports", "a WASI pod has no network of its own");
     no.list(resize_policy, "resizePolicy", "the limits of a running module are fixed");
-    no.text(restart_policy, &[], "restartPolicy", "set the restartPolicy of the pod");
+    let restart = match restart_policy.as_deref() {
+        Some("Always") => {
+            "a container that runs beside the others (a sidecar) is not run; make it an ordinary container \
+                           that ends by itself"
+        }
+        _ => "set the restartPolicy of the pod",
+    };
+    no.text(restart_policy, &[], "restartPolicy", restart);
     no.list(restart_policy_rules, "restartPolicyRules", "set the restartPolicy of the pod");
     let stdin_why = "a module's standard input is empty";
     no.flag(*stdin, "stdin", stdin_why);
     no.flag(*stdin_once, "stdinOnce", stdin_why);
     no.flag(*tty, "tty", "a module has no terminal");
-    let message = "a module tells its end by its exit code and its output";
-    no.text(termination_message_path, &[TERMINATION_MESSAGE_PATH], "terminationMessagePath", message);
-    no.text(termination_message_policy, &[TERMINATION_MESSAGE_POLICY], "terminationMessagePolicy", message);
     no.list(volume_devices, "volumeDevices", "a module reaches no devices");
 
     for (i, var) in env.iter().flatten().enumerate() {
@@ -74,33 +77,21 @@ pub fn check_container(container: &Container, path: &Path, faults: &mut Vec<Fiel
 }
 
 fn check_env_source(source: &EnvVarSource, path: &Path, faults: &mut Vec<FieldError>) {
-    let EnvVarSource { config_map_key_ref: _, field_ref, file_key_ref, resource_field_ref, secret_key_ref: _ } = source;
+    let EnvVarSource { config_map_key_ref: _, field_ref: _, file_key_ref, resource_field_ref: _, secret_key_ref: _ } =
+        source;
     let mut no = Refusals::of(path, faults);
     no.refuse(file_key_ref.is_some(), "fileKeyRef", "the module can read the file itself");
-    no.refuse(resource_field_ref.is_some(), "resourceFieldRef", "write the amount as the value");
-    if let Some(field) = field_ref {
-        let plural = ["status.podIPs", "status.hostIPs"].contains(&field.field_path.as_str());
-        if plural {
-            let why = "a WASI pod has no network; use status.podIP or status.hostIP";
-            faults.push(refusal(&path.child("fieldRef").child("fieldPath"), why));
-        }
-    }
 }
 
 fn check_resources(resources: &ResourceRequirements, path: &Path, faults: &mut Vec<FieldError>) {
     let ResourceRequirements { claims, limits, requests } = resources;
     Refusals::of(path, faults).list(claims, "claims", "a module reaches no devices");
-    // A request is a promise of the scheduler, a limit one of the node.
-    let known = |field: &str, name: &str| match name {
-        "cpu" | "memory" | RESOURCE_FUEL => true,
-        "ephemeral-storage" => field == "requests",
-        _ => false,
-    };
+    let known = |name: &str| matches!(name, "cpu" | "memory" | "ephemeral-storage" | RESOURCE_FUEL);
     for (field, amounts) in [("limits", limits), ("requests", requests)] {
         let path = path.child(field);
         for name in amounts.iter().flat_map(|map| map.keys()) {
-            if !known(field, name) {
-                let why = "a module has cpu, memory and kiln.dev/fuel, and can request ephemeral-storage";
+            if !known(name) {
+                let why = "the resources of a module are cpu, memory, ephemeral-storage and kiln.dev/fuel";
                 faults.push(refusal(&path.key(name), why));
             } else if name == RESOURCE_FUEL && field == "requests" {
                 let why = "fuel is a budget to burn and not a capacity to reserve; set it under limits only";
@@ -113,20 +104,21 @@ fn check_resources(resources: &ResourceRequirements, path: &Path, faults: &mut V
 fn check_mount(mount: &VolumeMount, path: &Path, faults: &mut Vec<FieldError>) {
     let VolumeMount {
         bind_mount_options,
-        mount_path: _,
+        mount_path,
         mount_propagation,
         name: _,
         read_only: _,
         recursive_read_only,
         sub_path: _,
-        sub_path_expr,
+        sub_path_expr: _,
     } = mount;
     let mut no = Refusals::of(path, faults);
     let mounts = "a module sees directories and no mounts of the host";
     no.list(bind_mount_options, "bindMountOptions", mounts);
     no.text(mount_propagation, &["None"], "mountPropagation", mounts);
     no.text(recursive_read_only, &["Disabled"], "recursiveReadOnly", mounts);
-    no.text(sub_path_expr, &[], "subPathExpr", "use subPath, which takes the path as it is");
+    let is_root = mount_path.starts_with('/') && mount_path.trim_matches('/').is_empty();
+    no.refuse(is_root, "mountPath", "a volume cannot take the place of /; mount it below");
 }
 
 /// See `check_security` in `supported.rs` for what is accepted.
@@ -137,7 +129,7 @@ fn check_security(context: &SecurityContext, path: &Path, faults: &mut Vec<Field
         capabilities,
         privileged,
         proc_mount,
-        read_only_root_filesystem,
+        read_only_root_filesystem: _,
         run_as_group: _,
         run_as_non_root: _,
         run_as_user,
@@ -150,8 +142,6 @@ fn check_security(context: &SecurityContext, path: &Path, faults: &mut Vec<Field
     no.flag(*allow_privilege_escalation, "allowPrivilegeEscalation", powers);
     no.flag(*privileged, "privileged", powers);
     no.text(proc_mount, &["Default"], "procMount", "a module has no /proc");
-    let scratch = "a module's / is an empty scratch directory of its own; its image is not in it and cannot be changed";
-    no.flag(*read_only_root_filesystem, "readOnlyRootFilesystem", scratch);
     no.refuse(*run_as_user == Some(0), "runAsUser", "a module has no user and cannot be root");
     let kernel = "a module makes no system calls, so nothing on the host confines it further";
     no.refuse(se_linux_options.is_some(), "seLinuxOptions", kernel);

@@ -1,7 +1,7 @@
 //! What may change in the spec of an existing pod (`ValidatePodUpdate` in `pkg/apis/core/validation/validation.go`,
 //! about 1.34). Of what Kubernetes allows, kiln refuses a new image: a running module keeps the digest it was started with.
 
-use k8s_openapi::api::core::v1::{PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{Container, PodSpec, Toleration};
 
 use crate::api::field::{FieldError, Path};
 use crate::api::unsupported::refusal;
@@ -13,23 +13,30 @@ const FIXED: &str = "pod updates may not change fields other than `spec.containe
                      previously negative)";
 
 pub fn validate_update(new: &PodSpec, old: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
-    let containers = path.child("containers");
-    if new.containers.len() != old.containers.len() {
-        faults.push(FieldError::forbidden(&containers, "pod updates may not add or remove containers"));
-        return;
-    }
-    for (i, (new, old)) in new.containers.iter().zip(&old.containers).enumerate() {
-        if new.image != old.image {
-            let why = "a running module keeps the digest it was started with; delete the pod and create it anew";
-            faults.push(refusal(&containers.index(i).child("image"), why));
+    let (before, after) = (init_containers(old), init_containers(new));
+    for (field, what, new, old) in [
+        ("containers", "containers", new.containers.as_slice(), old.containers.as_slice()),
+        ("initContainers", "init containers", after, before),
+    ] {
+        let path = path.child(field);
+        if new.len() != old.len() {
+            faults.push(FieldError::forbidden(&path, format!("pod updates may not add or remove {what}")));
+            return;
+        }
+        for (i, (new, old)) in new.iter().zip(old).enumerate() {
+            if new.image != old.image {
+                let why = "a running module keeps the digest it was started with; delete the pod and create it anew";
+                faults.push(refusal(&path.index(i).child("image"), why));
+            }
         }
     }
     validate_deadline(new.active_deadline_seconds, old.active_deadline_seconds, path, faults);
-    let before = old.tolerations.as_deref().unwrap_or_default();
-    validate_tolerations(new.tolerations.as_deref().unwrap_or_default(), before, path, faults);
+    let tolerated = old.tolerations.as_deref().unwrap_or_default();
+    validate_tolerations(new.tolerations.as_deref().unwrap_or_default(), tolerated, path, faults);
 
     let mut rest = new.clone();
-    for (new, old) in rest.containers.iter_mut().zip(&old.containers) {
+    let of_rest = rest.init_containers.iter_mut().flatten().chain(&mut rest.containers);
+    for (new, old) in of_rest.zip(before.iter().chain(&old.containers)) {
         if new.image != old.image {
             new.image.clone_from(&old.image);
             // Its default follows from the image, so it would be reported twice.
@@ -41,6 +48,10 @@ pub fn validate_update(new: &PodSpec, old: &PodSpec, path: &Path, faults: &mut V
     if !semantically_equal(&rest, old) {
         faults.push(FieldError::forbidden(path, FIXED));
     }
+}
+
+fn init_containers(spec: &PodSpec) -> &[Container] {
+    spec.init_containers.as_deref().unwrap_or_default()
 }
 
 /// A deadline may be set or brought forward, never put off or taken away.

@@ -16,16 +16,19 @@ pub fn validate_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) 
     let volumes = spec.volumes.as_deref().unwrap_or_default();
     validate_volumes(volumes, &path.child("volumes"), faults);
     let volumes: BTreeSet<&str> = volumes.iter().map(|v| v.name.as_str()).collect();
-    let containers = path.child("containers");
     if spec.containers.is_empty() {
-        faults.push(FieldError::required(&containers, ""));
+        faults.push(FieldError::required(&path.child("containers"), ""));
     }
+    // The names of a pod's containers are one set, because logs and statuses go by them.
     let mut seen = BTreeSet::new();
-    for (i, container) in spec.containers.iter().enumerate() {
-        let path = containers.index(i);
-        validate_container(container, &volumes, &path, faults);
-        if !container.name.is_empty() && !seen.insert(container.name.as_str()) {
-            faults.push(FieldError::duplicate(&path.child("name"), container.name.as_str()));
+    let init = spec.init_containers.as_deref().unwrap_or_default();
+    for (field, containers) in [("containers", spec.containers.as_slice()), ("initContainers", init)] {
+        for (i, container) in containers.iter().enumerate() {
+            let path = path.child(field).index(i);
+            validate_container(container, &volumes, &path, faults);
+            if !container.name.is_empty() && !seen.insert(container.name.as_str()) {
+                faults.push(FieldError::duplicate(&path.child("name"), container.name.as_str()));
+            }
         }
     }
     one_of(spec.restart_policy.as_deref(), &["Always", "OnFailure", "Never"], &path.child("restartPolicy"), faults);

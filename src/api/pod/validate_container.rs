@@ -27,6 +27,11 @@ pub fn validate_container(container: &Container, volumes: &BTreeSet<&str>, path:
     if container.image.as_deref().unwrap_or_default().is_empty() {
         faults.push(FieldError::required(&path.child("image"), ""));
     }
+    let message = container.termination_message_path.as_deref().unwrap_or_default();
+    if !message.starts_with('/') || message.split('/').any(|part| part == "..") {
+        let at = path.child("terminationMessagePath");
+        faults.push(FieldError::invalid(&at, message, "must be an absolute path without '..'"));
+    }
     one_of(
         container.termination_message_policy.as_deref(),
         &["File", "FallbackToLogsOnError"],
@@ -82,6 +87,13 @@ fn validate_mounts(mounts: &[VolumeMount], volumes: &BTreeSet<&str>, path: &Path
         }
         if let Some(sub_path) = mount.sub_path.as_deref().filter(|p| !p.is_empty()) {
             local_path(sub_path, &path.child("subPath"), faults);
+        }
+        if let Some(expression) = mount.sub_path_expr.as_deref().filter(|p| !p.is_empty()) {
+            let at = path.child("subPathExpr");
+            if mount.sub_path.as_deref().is_some_and(|p| !p.is_empty()) {
+                faults.push(FieldError::invalid(&at, expression, "subPathExpr and subPath are mutually exclusive"));
+            }
+            local_path(expression, &at, faults);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Kubernetes' own demands on `env` and `envFrom` (`ValidateEnv` and `ValidateEnvFrom` in
 //! `pkg/apis/core/validation/validation.go`, about 1.34).
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector};
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector};
 
 use crate::api::field::{FieldError, Path};
 use crate::api::names;
+use crate::api::quantity::Quantity;
 
 /// What an environment variable can be filled from, besides `metadata.labels['k']` and `metadata.annotations['k']`.
 const FIELD_PATHS: [&str; 9] = [
@@ -18,6 +19,23 @@ const FIELD_PATHS: [&str; 9] = [
     "status.podIP",
     "status.podIPs",
 ];
+
+const WHOLE_MAPS: [&str; 2] = ["metadata.labels", "metadata.annotations"];
+
+/// What a file can be filled from, likewise.
+pub const FILE_FIELD_PATHS: [&str; 5] =
+    ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+
+const RESOURCES: [&str; 6] = [
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+];
+const CPU_UNITS: [&str; 2] = ["1m", "1"];
+const BYTE_UNITS: [&str; 13] = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
 pub fn validate_env(vars: &[EnvVar], path: &Path, faults: &mut Vec<FieldError>) {
     for (i, var) in vars.iter().enumerate() {
@@ -36,7 +54,10 @@ pub fn validate_env(vars: &[EnvVar], path: &Path, faults: &mut Vec<FieldError>) 
 fn validate_source(source: &EnvVarSource, has_value: bool, path: &Path, faults: &mut Vec<FieldError>) {
     let EnvVarSource { config_map_key_ref, field_ref, file_key_ref, resource_field_ref, secret_key_ref } = source;
     if let Some(field) = field_ref {
-        validate_field(field, &path.child("fieldRef"), faults);
+        validate_field(field, &FIELD_PATHS, &path.child("fieldRef"), faults);
+    }
+    if let Some(resource) = resource_field_ref {
+        validate_resource_field(resource, false, &path.child("resourceFieldRef"), faults);
     }
     if let Some(key) = config_map_key_ref {
         validate_key(&key.name, &key.key, &path.child("configMapKeyRef"), faults);
@@ -73,7 +94,8 @@ fn validate_key(object: &str, key: &str, path: &Path, faults: &mut Vec<FieldErro
     }
 }
 
-fn validate_field(field: &ObjectFieldSelector, path: &Path, faults: &mut Vec<FieldError>) {
+/// `supported` are the paths without subscript.
+pub fn validate_field(field: &ObjectFieldSelector, supported: &[&str], path: &Path, faults: &mut Vec<FieldError>) {
     let version = field.api_version.as_deref().unwrap_or_default();
     let at = path.child("fieldPath");
     if version.is_empty() {
@@ -88,15 +110,44 @@ fn validate_field(field: &ObjectFieldSelector, path: &Path, faults: &mut Vec<Fie
             Some(("metadata.annotations", key)) => names::report(path, key, names::annotation_key(key), faults),
             Some(("metadata.labels", key)) => names::report(path, key, names::qualified_name(key), faults),
             Some((base, _)) => faults.push(FieldError::invalid(path, base, "does not support subscript")),
-            None if FIELD_PATHS.contains(&field.field_path.as_str()) => {}
-            None if matches!(field.field_path.as_str(), "metadata.labels" | "metadata.annotations") => {
-                faults.push(FieldError::not_supported(&at, field.field_path.as_str(), &FIELD_PATHS));
+            None if supported.contains(&field.field_path.as_str()) => {}
+            None if FIELD_PATHS.iter().chain(&WHOLE_MAPS).any(|known| *known == field.field_path) => {
+                faults.push(FieldError::not_supported(&at, field.field_path.as_str(), supported));
             }
             None => {
                 let detail = format!("error converting fieldPath: field label not supported: {}", field.field_path);
                 faults.push(FieldError::invalid(&at, field.field_path.as_str(), detail));
             }
         }
+    }
+}
+
+/// `in_volume`: there is no container that could be meant if none is named.
+pub fn validate_resource_field(
+    field: &ResourceFieldSelector,
+    in_volume: bool,
+    path: &Path,
+    faults: &mut Vec<FieldError>,
+) {
+    let ResourceFieldSelector { container_name, divisor, resource } = field;
+    if in_volume && container_name.as_deref().unwrap_or_default().is_empty() {
+        faults.push(FieldError::required(&path.child("containerName"), ""));
+    } else if resource.is_empty() {
+        faults.push(FieldError::required(&path.child("resource"), ""));
+    } else if !RESOURCES.contains(&resource.as_str()) {
+        faults.push(FieldError::not_supported(&path.child("resource"), resource.as_str(), &RESOURCES));
+    }
+    let Some(divisor) = divisor.as_ref().map(|d| d.0.as_str()) else { return };
+    let (what, units) = match resource.split_once('.') {
+        Some((_, "cpu")) => ("cpu", &CPU_UNITS[..]),
+        Some((_, "memory")) => ("memory", &BYTE_UNITS[..]),
+        Some((_, "ephemeral-storage")) => ("local ephemeral storage", &BYTE_UNITS[..]),
+        _ => return,
+    };
+    let unit = Quantity::parse(divisor).map(|quantity| quantity.to_string());
+    if !unit.is_ok_and(|unit| unit == "0" || units.contains(&unit.as_str())) {
+        let detail = format!("only divisor's values {} are supported with the {what} resource", units.join(", "));
+        faults.push(FieldError::invalid(&path.child("divisor"), divisor, detail));
     }
 }
 

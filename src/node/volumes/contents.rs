@@ -1,165 +1,190 @@
-//! What the volumes of a pod hold that the cluster knows: fetched before anything is written.
+//! What the volumes hold that are made of ConfigMaps, Secrets and the pod's own fields: fetched from the cluster before
+//! anything is written.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, Volume, VolumeProjection};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, Volume, VolumeProjection};
+use sha2::{Digest, Sha256};
 
-use super::files::{File, Files};
+use super::super::cluster::Cluster;
+use super::super::env::ConfigError;
+use super::super::fields::{field_value, resource_value};
 use crate::api::pod::defaults::FILE_MODE;
-use crate::node::cluster::Cluster;
-use crate::node::env::ConfigError;
-use crate::node::fields::{self, Amounts};
-
-/// The files of each volume that holds files when the pod begins.
-#[derive(Debug, Default)]
-pub struct Contents(pub BTreeMap<String, Files>);
 
 /// Bytes that the volumes of one pod may hold together: a few dozen of the largest ConfigMaps.
-const MOST_CONTENTS: usize = 64 << 20;
+const MOST_BYTES: usize = 64 << 20;
 
-/// Fetches what all volumes of the pod hold: as in Kubernetes, a pod begins when all of them can be made.
-pub async fn fetch<C: Cluster>(cluster: &C, pod: &Pod, node: &Amounts) -> Result<Contents, ConfigError> {
-    let source = Source { cluster, pod, node };
+/// Files of a volume, by their paths below its root.
+pub type Files = BTreeMap<String, FileContent>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileContent {
+    pub bytes: Vec<u8>,
+    pub mode: u32,
+}
+
+/// Per volume what it holds, or why that cannot be said yet.
+#[derive(Debug, Default)]
+pub struct Contents(pub BTreeMap<String, Result<Files, ConfigError>>);
+
+/// Fetches all volumes of the pod that consist of files.
+pub async fn contents<C: Cluster>(cluster: &C, pod: &Pod) -> Contents {
     let mut all = BTreeMap::new();
     let mut bytes = 0_usize;
     for volume in pod.spec.iter().flat_map(|s| s.volumes.iter().flatten()) {
-        let files = source
-            .volume(volume)
-            .await
-            .map_err(|what| ConfigError(format!("MountVolume.SetUp failed for volume \"{}\" : {what}", volume.name)))?;
-        let Some(files) = files else { continue };
-        bytes = bytes.saturating_add(files.bytes());
-        if bytes > MOST_CONTENTS {
-            return Err(ConfigError(format!("the volumes of this pod hold more than {MOST_CONTENTS} bytes")));
+        if volume.empty_dir.is_some() || volume.host_path.is_some() {
+            continue;
+        }
+        let mut files = files(cluster, pod, volume).await;
+        bytes = files.iter().flatten().fold(bytes, |sum, (_, file)| sum.saturating_add(file.bytes.len()));
+        if bytes > MOST_BYTES {
+            files = Err(ConfigError(format!("the volumes of this pod hold more than {MOST_BYTES} bytes")));
         }
         all.insert(volume.name.clone(), files);
     }
-    Ok(Contents(all))
+    Contents(all)
 }
 
-struct Source<'a, C> {
-    cluster: &'a C,
-    pod: &'a Pod,
-    node: &'a Amounts,
+/// Tells contents apart.
+pub fn fingerprint(files: &Files) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (path, file) in files {
+        for part in [path.as_bytes(), &file.mode.to_le_bytes(), &file.bytes] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hash.finalize().into()
 }
 
-/// The keys of a ConfigMap or Secret.
-type Keys = BTreeMap<String, Vec<u8>>;
-
-impl<C: Cluster> Source<'_, C> {
-    /// `None` for a volume that begins empty or lies elsewhere.
-    async fn volume(&self, volume: &Volume) -> Result<Option<Files>, String> {
-        let mut files = Files::default();
-        if let Some(source) = &volume.config_map {
-            let mode = source.default_mode.unwrap_or(FILE_MODE);
-            let keys = self.config_map(&source.name, source.optional).await?;
-            choose(&mut files, keys, source.items.as_deref(), source.optional, mode)
-                .map_err(|key| format!("configmap references non-existent config key: {key}"))?;
-        } else if let Some(source) = &volume.secret {
-            let mode = source.default_mode.unwrap_or(FILE_MODE);
-            let keys = self.secret(source.secret_name.as_deref().unwrap_or_default(), source.optional).await?;
-            choose(&mut files, keys, source.items.as_deref(), source.optional, mode)
-                .map_err(|key| format!("references non-existent secret key: {key}"))?;
-        } else if let Some(source) = &volume.downward_api {
-            let mode = source.default_mode.unwrap_or(FILE_MODE);
-            self.downward(&mut files, source.items.as_deref().unwrap_or_default(), mode)?;
-        } else if let Some(source) = &volume.projected {
-            let mode = source.default_mode.unwrap_or(FILE_MODE);
-            for projection in source.sources.iter().flatten() {
-                self.projection(&mut files, projection, mode).await?;
-            }
-        } else {
-            return Ok(None);
-        }
-        Ok(Some(files))
-    }
-
-    async fn projection(&self, files: &mut Files, projection: &VolumeProjection, mode: i32) -> Result<(), String> {
-        if let Some(source) = &projection.config_map {
-            let keys = self.config_map(&source.name, source.optional).await?;
-            choose(files, keys, source.items.as_deref(), source.optional, mode)
-                .map_err(|key| format!("configmap references non-existent config key: {key}"))?;
-        }
-        if let Some(source) = &projection.secret {
-            let keys = self.secret(&source.name, source.optional).await?;
-            choose(files, keys, source.items.as_deref(), source.optional, mode)
-                .map_err(|key| format!("references non-existent secret key: {key}"))?;
-        }
-        if let Some(source) = &projection.downward_api {
-            self.downward(files, source.items.as_deref().unwrap_or_default(), mode)?;
-        }
-        Ok(())
-    }
-
-    fn downward(&self, files: &mut Files, items: &[DownwardAPIVolumeFile], mode: i32) -> Result<(), String> {
-        for item in items {
-            let text = if let Some(field) = &item.field_ref {
-                fields::value(self.pod, &field.field_path)
-            } else if let Some(resource) = &item.resource_field_ref {
-                fields::resource(self.pod, None, resource, self.node)?
-            } else {
-                continue;
-            };
-            let file = File { bytes: text.into_bytes(), mode: item.mode.unwrap_or(mode) };
-            files.0.insert(item.path.clone(), file);
-        }
-        Ok(())
-    }
-
-    fn namespace(&self) -> &str {
-        self.pod.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    async fn config_map(&self, name: &str, optional: Option<bool>) -> Result<Keys, String> {
-        let found = self.cluster.config_map(self.namespace(), name).await;
-        let keys = |map: &ConfigMap| {
-            let text = map.data.iter().flatten().map(|(k, v)| (k.clone(), v.clone().into_bytes()));
-            text.chain(map.binary_data.iter().flatten().map(raw)).collect()
-        };
-        match found {
-            Some(map) => Ok(keys(&map)),
-            None if optional == Some(true) => Ok(Keys::new()),
-            None => Err(format!("configmap \"{name}\" not found")),
+async fn files<C: Cluster>(cluster: &C, pod: &Pod, volume: &Volume) -> Result<Files, ConfigError> {
+    let mut files = Files::new();
+    if let Some(source) = &volume.config_map {
+        let from = Source { name: &source.name, items: source.items.as_deref(), optional: source.optional };
+        from.config_map(cluster, pod, mode(source.default_mode), &mut files).await?;
+    } else if let Some(source) = &volume.secret {
+        let name = source.secret_name.as_deref().unwrap_or_default();
+        let from = Source { name, items: source.items.as_deref(), optional: source.optional };
+        from.secret(cluster, pod, mode(source.default_mode), &mut files).await?;
+    } else if let Some(source) = &volume.downward_api {
+        downward(cluster, pod, source.items.as_deref(), mode(source.default_mode), &mut files).await?;
+    } else if let Some(source) = &volume.projected {
+        for projection in source.sources.iter().flatten() {
+            projected(cluster, pod, projection, mode(source.default_mode), &mut files).await?;
         }
     }
-
-    async fn secret(&self, name: &str, optional: Option<bool>) -> Result<Keys, String> {
-        let found = self.cluster.secret(self.namespace(), name).await;
-        let keys = |secret: &Secret| secret.data.iter().flatten().map(raw).collect();
-        match found {
-            Some(secret) => Ok(keys(&secret)),
-            None if optional == Some(true) => Ok(Keys::new()),
-            None => Err(format!("secret \"{name}\" not found")),
-        }
-    }
+    Ok(files)
 }
 
-fn raw((key, value): (&String, &ByteString)) -> (String, Vec<u8>) {
-    (key.clone(), value.0.clone())
-}
-
-/// All keys under their own names, or those of `items` under the paths given there. Fails with the missing key.
-fn choose(
+async fn projected<C: Cluster>(
+    cluster: &C,
+    pod: &Pod,
+    projection: &VolumeProjection,
+    mode: u32,
     files: &mut Files,
-    keys: Keys,
-    items: Option<&[KeyToPath]>,
+) -> Result<(), ConfigError> {
+    if let Some(source) = &projection.config_map {
+        let from = Source { name: &source.name, items: source.items.as_deref(), optional: source.optional };
+        from.config_map(cluster, pod, mode, files).await?;
+    }
+    if let Some(source) = &projection.secret {
+        let from = Source { name: &source.name, items: source.items.as_deref(), optional: source.optional };
+        from.secret(cluster, pod, mode, files).await?;
+    }
+    if let Some(source) = &projection.downward_api {
+        downward(cluster, pod, source.items.as_deref(), mode, files).await?;
+    }
+    Ok(())
+}
+
+fn mode(mode: Option<i32>) -> u32 {
+    mode.unwrap_or(FILE_MODE).cast_unsigned()
+}
+
+/// A ConfigMap or Secret, and what of it is wanted.
+struct Source<'a> {
+    name: &'a str,
+    items: Option<&'a [KeyToPath]>,
     optional: Option<bool>,
-    mode: i32,
-) -> Result<(), String> {
-    let Some(items) = items.filter(|items| !items.is_empty()) else {
-        files.0.extend(keys.into_iter().map(|(name, bytes)| (name, File { bytes, mode })));
-        return Ok(());
-    };
-    for item in items {
-        match keys.get(&item.key) {
-            Some(bytes) => {
-                let file = File { bytes: bytes.clone(), mode: item.mode.unwrap_or(mode) };
-                files.0.insert(item.path.clone(), file);
-            }
-            None if optional == Some(true) => {}
-            None => return Err(item.key.clone()),
+}
+
+impl Source<'_> {
+    async fn config_map<C: Cluster>(
+        &self,
+        cluster: &C,
+        pod: &Pod,
+        mode: u32,
+        files: &mut Files,
+    ) -> Result<(), ConfigError> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(map) = cluster.config_map(namespace, self.name).await else {
+            return self.missing("configmap");
+        };
+        let text = map.data.iter().flatten().map(|(k, v)| (k.as_str(), v.as_bytes()));
+        let binary = map.binary_data.iter().flatten().map(|(k, v)| (k.as_str(), v.0.as_slice()));
+        let chosen = self.choose(&text.chain(binary).collect(), mode, files);
+        chosen.map_err(|key| ConfigError(format!("configmap references non-existent config key: {key}")))
+    }
+
+    async fn secret<C: Cluster>(
+        &self,
+        cluster: &C,
+        pod: &Pod,
+        mode: u32,
+        files: &mut Files,
+    ) -> Result<(), ConfigError> {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(secret) = cluster.secret(namespace, self.name).await else {
+            return self.missing("secret");
+        };
+        let all = secret.data.iter().flatten().map(|(k, v)| (k.as_str(), v.0.as_slice())).collect();
+        let chosen = self.choose(&all, mode, files);
+        chosen.map_err(|key| ConfigError(format!("references non-existent secret key: {key}")))
+    }
+
+    fn missing(&self, kind: &str) -> Result<(), ConfigError> {
+        match self.optional {
+            Some(true) => Ok(()),
+            _ => Err(ConfigError(format!("{kind} \"{}\" not found", self.name))),
         }
+    }
+
+    /// Adds all keys under their own names, or those of the items under the paths given there. Fails with the missing
+    /// key.
+    fn choose(&self, all: &BTreeMap<&str, &[u8]>, mode: u32, files: &mut Files) -> Result<(), String> {
+        let Some(items) = self.items.filter(|items| !items.is_empty()) else {
+            files.extend(all.iter().map(|(k, v)| ((*k).to_owned(), FileContent { bytes: v.to_vec(), mode })));
+            return Ok(());
+        };
+        for item in items {
+            match all.get(item.key.as_str()) {
+                Some(bytes) => {
+                    let mode = item.mode.map_or(mode, i32::cast_unsigned);
+                    files.insert(item.path.clone(), FileContent { bytes: bytes.to_vec(), mode });
+                }
+                None if self.optional == Some(true) => {}
+                None => return Err(item.key.clone()),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn downward<C: Cluster>(
+    cluster: &C,
+    pod: &Pod,
+    items: Option<&[DownwardAPIVolumeFile]>,
+    mode: u32,
+    files: &mut Files,
+) -> Result<(), ConfigError> {
+    for item in items.unwrap_or_default() {
+        let value = match (&item.field_ref, &item.resource_field_ref) {
+            (Some(field), _) => field_value(pod, &field.field_path),
+            (None, Some(resource)) => resource_value(cluster, pod, None, resource).await?,
+            (None, None) => String::new(),
+        };
+        let mode = item.mode.map_or(mode, i32::cast_unsigned);
+        files.insert(item.path.clone(), FileContent { bytes: value.into_bytes(), mode });
     }
     Ok(())
 }
@@ -170,24 +195,30 @@ mod tests {
 
     #[test]
     fn items_choose_keys_and_a_missing_one_is_named() {
-        let all: Keys = [("a".to_owned(), vec![1]), ("b".to_owned(), vec![2])].into();
-        let item = |key: &str| KeyToPath {
-            key: key.to_owned(),
-            path: format!("d/{key}"),
-            mode: Some(0o400),
-            ..KeyToPath::default()
-        };
+        let all: BTreeMap<&str, &[u8]> = [("a", &[1][..]), ("b", &[2][..])].into();
+        let item = |key: &str| KeyToPath { key: key.to_owned(), path: format!("d/{key}"), ..KeyToPath::default() };
         let chosen = |items: &[KeyToPath], optional| {
-            let mut files = Files::default();
-            choose(&mut files, all.clone(), Some(items), optional, 0o644).map(|()| files.0)
+            let mut files = Files::new();
+            Source { name: "n", items: Some(items), optional }.choose(&all, 0o644, &mut files)?;
+            Ok::<_, String>(files.into_iter().map(|(path, file)| (path, file.mode)).collect::<Vec<_>>())
         };
-        let file = |byte, mode| File { bytes: vec![byte], mode };
-        assert_eq!(chosen(&[item("a")], None).unwrap(), [("d/a".to_owned(), file(1, 0o400))].into());
+        assert_eq!(chosen(&[item("a")], None).unwrap(), [("d/a".to_owned(), 0o644)]);
+        assert_eq!(chosen(&[KeyToPath { mode: Some(0o400), ..item("a") }], None).unwrap(), [("d/a".to_owned(), 0o400)]);
         assert_eq!(chosen(&[item("z")], None).unwrap_err(), "z");
         assert!(chosen(&[item("z")], Some(true)).unwrap().is_empty());
-        let all = [("a".to_owned(), file(1, 0o644)), ("b".to_owned(), file(2, 0o644))];
-        assert_eq!(chosen(&[], None).unwrap(), all.into(), "no items are all keys");
-        let twice = [item("a"), KeyToPath { path: "e".to_owned(), ..item("a") }];
-        assert_eq!(chosen(&twice, None).unwrap().len(), 2);
+        assert_eq!(chosen(&[item("a"), KeyToPath { path: "e".to_owned(), ..item("a") }], None).unwrap().len(), 2);
+        assert_eq!(chosen(&[], None).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_fingerprint_tells_names_bytes_and_modes_apart() {
+        let one = |path: &str, bytes: &[u8], mode| -> Files {
+            [(path.to_owned(), FileContent { bytes: bytes.to_vec(), mode })].into()
+        };
+        let base = fingerprint(&one("a", b"x", 0o644));
+        assert_eq!(base, fingerprint(&one("a", b"x", 0o644)));
+        for other in [one("b", b"x", 0o644), one("a", b"y", 0o644), one("a", b"x", 0o600), Files::new()] {
+            assert_ne!(base, fingerprint(&other));
+        }
     }
 }

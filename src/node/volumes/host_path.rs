@@ -1,9 +1,9 @@
-//! hostPath volumes: directories and files of the machine, below those that the operator allowed.
+//! hostPath volumes: a path of the machine, if it is at or below a directory that the node allows.
 //!
-//! A path is resolved, links and all, and must then lie below an allowed directory. From there it is opened step by step
-//! without following links, so that nobody who writes there can lead it elsewhere between the two.
+//! The user's path may have symbolic links of the machine's owner in it; they are resolved here, and the real place is
+//! compared. From then on it is only reached from the allowed directory downwards and without following links, so that
+//! a guest that changes something in between gains nothing (kubernetes `pkg/volume/hostpath/host_path.go`).
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,135 +11,163 @@ use k8s_openapi::api::core::v1::HostPathVolumeSource;
 
 use super::beneath::{self, Found};
 
-/// What a hostPath volume is: where it really is, and opened.
-#[derive(Debug)]
-pub struct Resolved {
-    pub path: PathBuf,
-    pub found: Found,
+/// Where a hostPath volume really is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The allowed directory.
+    pub base: PathBuf,
+    pub below: PathBuf,
+    pub is_file: bool,
 }
 
-/// Finds it, and makes it where its type says so. The texts are the kubelet's where it has one
-/// (`pkg/volume/hostpath`, `checkTypeInternal`).
-pub fn resolve(source: &HostPathVolumeSource, allowed: &[PathBuf]) -> Result<Resolved, String> {
-    let path = Path::new(&source.path);
-    let kind = source.type_.as_deref().unwrap_or_default();
-    let shown = path.display();
-    let failed = |what: &str| format!("hostPath type check failed: {shown} is not {what}");
-    let io = |error: io::Error| format!("hostPath {shown}: {error}");
-    let (makes_directory, makes_file) = (matches!(kind, "" | "DirectoryOrCreate"), kind == "FileOrCreate");
-    // The part that is there is resolved; what is to be made comes below it.
-    let (real, missing) = match fs::canonicalize(path) {
-        Ok(real) => (real, PathBuf::new()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match kind {
-            "Directory" => return Err(failed("a directory")),
-            "File" => return Err(failed("a file")),
-            _ => existing(path).map_err(io)?,
-        },
-        Err(error) => return Err(io(error)),
+/// Finds the place and makes it if its type says so. `kiln` is where kiln's own state lies, which no volume may show.
+/// Fails with a message for the user.
+pub fn find(source: &HostPathVolumeSource, allowed: &[PathBuf], kiln: &Path) -> Result<Place, String> {
+    let path = source.path.as_str();
+    let real = resolve(Path::new(path)).map_err(|error| format!("hostPath {path} cannot be used: {error}"))?;
+    // The innermost, where several fit: there is the least between it and the volume.
+    let base = allowed.iter().filter(|dir| real.starts_with(dir)).max_by_key(|dir| dir.components().count());
+    let Some(base) = base else {
+        let leads = if real == Path::new(path) { String::new() } else { format!(" (really {})", real.display()) };
+        return Err(format!(
+            "hostPath {path}{leads} is not allowed on this node; start kiln with --allow-host-path DIR, where DIR is \
+             this directory or one above it"
+        ));
     };
-    let base = allowed.iter().find(|base| real.starts_with(base)).ok_or_else(|| match allowed {
-        [] => format!("hostPath {shown}: no directory of this node may be mounted; --allow-host-path allows one"),
-        _ => format!("hostPath {shown}: not below a directory that was given with --allow-host-path"),
-    })?;
-    let whole = if missing.as_os_str().is_empty() { real.clone() } else { real.join(&missing) };
-    let below = whole.strip_prefix(base).unwrap_or(Path::new(""));
-    if makes_file && !missing.as_os_str().is_empty() {
-        make_file(base, below).map_err(io)?;
+    if real.starts_with(kiln) || kiln.starts_with(&real) {
+        return Err(format!("hostPath {path} holds kiln's own data, which no pod may see"));
     }
-    let found = beneath::find(base, below, makes_directory).map_err(io)?;
-    match (&found, kind) {
-        (Found::File(_), "Directory" | "DirectoryOrCreate") => Err(failed("a directory")),
-        (Found::Directory(_), "File" | "FileOrCreate") => Err(failed("a file")),
-        _ => Ok(Resolved { path: whole, found }),
+    let below = real.strip_prefix(base).unwrap_or(Path::new("")).to_owned();
+    let is_file = check(source.type_.as_deref().unwrap_or_default(), base, &below, path)?;
+    Ok(Place { base: base.clone(), below, is_file })
+}
+
+/// Whether it is a file, and not a directory.
+fn check(type_: &str, base: &Path, below: &Path, path: &str) -> Result<bool, String> {
+    let io = |error: io::Error| format!("hostPath {path} cannot be used: {error}");
+    let mut found = beneath::look(base, below).map_err(io)?;
+    if found == Found::Nothing {
+        match type_ {
+            // With no type the kubelet leaves it to container runtimes, which make a directory.
+            "" | "DirectoryOrCreate" => beneath::make(base, below).map_err(io)?,
+            "FileOrCreate" => beneath::make_file(base, below).map_err(io)?,
+            _ => {}
+        }
+        found = beneath::look(base, below).map_err(io)?;
+    }
+    let failed = |what: &str| Err(format!("hostPath type check failed: {path} is not a {what}"));
+    match (type_, found) {
+        ("Directory" | "DirectoryOrCreate", found) if found != Found::Directory => failed("directory"),
+        ("File" | "FileOrCreate", found) if found != Found::File => failed("file"),
+        (_, Found::Directory) => Ok(false),
+        (_, Found::File) => Ok(true),
+        _ => Err(format!("hostPath {path} is neither a directory nor a file, which is all that a module can use")),
     }
 }
 
-/// The deepest part of `path` that exists, resolved, and the rest.
-fn existing(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
-    for ancestor in path.ancestors().skip(1) {
-        match fs::canonicalize(ancestor) {
-            Ok(real) => return Ok((real, path.strip_prefix(ancestor).unwrap_or(path).to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+/// The path without links, as far as it exists.
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    let mut existing = path;
+    let mut rest = Vec::new();
+    loop {
+        match existing.canonicalize() {
+            Ok(mut real) => {
+                real.extend(rest.iter().rev());
+                return Ok(real);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match (existing.parent(), existing.file_name()) {
+                (Some(parent), Some(name)) => {
+                    rest.push(name);
+                    existing = parent;
+                }
+                _ => return Err(error),
+            },
             Err(error) => return Err(error),
         }
     }
-    Err(io::ErrorKind::NotFound.into())
-}
-
-/// Makes an empty file; its directory must be there.
-fn make_file(base: &Path, below: &Path) -> io::Result<()> {
-    use rustix::fs::{Mode, OFlags, openat};
-    let (Some(parent), Some(name)) = (below.parent(), below.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let Found::Directory(parent) = beneath::find(base, parent, false)? else {
-        return Err(io::ErrorKind::NotADirectory.into());
-    };
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    openat(&parent, name, flags, Mode::from_raw_mode(0o644))?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
-    fn source(path: &Path, kind: &str) -> HostPathVolumeSource {
-        HostPathVolumeSource { path: path.display().to_string(), type_: Some(kind.to_owned()) }
+    struct World {
+        dir: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> World {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir_all(dir.path().join("ok/sub")).unwrap();
+            fs::create_dir_all(dir.path().join("secret")).unwrap();
+            fs::create_dir_all(dir.path().join("ok/kiln/pods")).unwrap();
+            fs::write(dir.path().join("ok/file"), "x").unwrap();
+            World { dir }
+        }
+
+        fn find(&self, below: &str, type_: &str) -> Result<Place, String> {
+            let root = self.dir.path().canonicalize().unwrap();
+            let path = format!("{}/{below}", root.display());
+            let source = HostPathVolumeSource { path, type_: Some(type_.to_owned()) };
+            find(&source, &[root.join("ok"), root.join("ok/sub")], &root.join("ok/kiln"))
+        }
     }
 
     #[test]
-    fn each_type_finds_or_makes_what_it_says() {
-        let base = tempfile::tempdir().unwrap();
-        let allowed = [base.path().canonicalize().unwrap()];
-        fs::write(base.path().join("file"), "x").unwrap();
-        fs::create_dir(base.path().join("dir")).unwrap();
-        // Path, type, whether it is found as a directory, or part of the refusal.
+    fn only_what_is_below_an_allowed_directory_is_found() {
+        let world = World::new();
+        let root = world.dir.path();
+        symlink(root.join("secret"), root.join("ok/away")).unwrap();
+        symlink(root.join("ok/sub"), root.join("to-sub")).unwrap();
+        symlink(root.join("nowhere"), root.join("ok/dangling")).unwrap();
+        assert_eq!(world.find("ok/sub", "").unwrap().below, Path::new(""));
+        assert_eq!(world.find("ok/new", "").unwrap().below, Path::new("new"));
+        assert_eq!(world.find("to-sub/x", "").unwrap().below, Path::new("x"), "a link of the machine's owner");
+        for outside in ["secret", "ok/away", "ok/away/new", "okay"] {
+            let told = world.find(outside, "DirectoryOrCreate").unwrap_err();
+            assert!(told.contains("--allow-host-path"), "{outside}: {told}");
+        }
+        assert!(world.find("ok/dangling/x", "DirectoryOrCreate").is_err());
+        for own in ["ok", "ok/kiln", "ok/kiln/pods/u"] {
+            assert!(world.find(own, "").unwrap_err().contains("kiln's own data"), "{own}");
+        }
+        assert_eq!(fs::read_dir(root.join("secret")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn each_type_is_checked_or_made() {
+        let world = World::new();
         let cases = [
-            ("dir", "", Ok(true)),
-            ("dir", "Directory", Ok(true)),
-            ("dir", "DirectoryOrCreate", Ok(true)),
-            ("dir", "File", Err("is not a file")),
-            ("dir", "FileOrCreate", Err("is not a file")),
-            ("file", "", Ok(false)),
-            ("file", "File", Ok(false)),
-            ("file", "FileOrCreate", Ok(false)),
-            ("file", "Directory", Err("is not a directory")),
-            ("file", "DirectoryOrCreate", Err("is not a directory")),
-            ("none", "Directory", Err("is not a directory")),
-            ("none", "File", Err("is not a file")),
-            ("no/dir", "FileOrCreate", Err("No such file")),
-            ("new/er", "DirectoryOrCreate", Ok(true)),
-            ("any", "", Ok(true)),
-            ("newfile", "FileOrCreate", Ok(false)),
+            ("ok/sub", "Directory", Ok(false)),
+            ("ok/file", "Directory", Err("is not a directory")),
+            ("ok/none", "Directory", Err("is not a directory")),
+            ("ok/file", "File", Ok(true)),
+            ("ok/sub", "File", Err("is not a file")),
+            ("ok/none", "File", Err("is not a file")),
+            ("ok/file", "", Ok(true)),
+            ("ok/made/deep", "", Ok(false)),
+            ("ok/more/deep", "DirectoryOrCreate", Ok(false)),
+            ("ok/file", "DirectoryOrCreate", Err("is not a directory")),
+            ("ok/new", "FileOrCreate", Ok(true)),
+            ("ok/missing/new", "FileOrCreate", Err("cannot be used")),
+            ("ok/sub", "FileOrCreate", Err("is not a file")),
         ];
-        for (path, kind, expected) in cases {
-            match (resolve(&source(&base.path().join(path), kind), &allowed), expected) {
-                (Ok(found), Ok(directory)) => {
-                    assert_eq!(matches!(found.found, Found::Directory(_)), directory, "{path} {kind}");
-                }
-                (Err(said), Err(part)) => assert!(said.contains(part), "{path} {kind}: {said}"),
-                (got, _) => panic!("{path} {kind}: {got:?}"),
+        for (path, type_, expected) in cases {
+            match (world.find(path, type_), expected) {
+                (Ok(place), Ok(is_file)) => assert_eq!(place.is_file, is_file, "{path} {type_}"),
+                (Err(told), Err(part)) => assert!(told.contains(part), "{path} {type_}: {told}"),
+                (found, _) => panic!("{path} {type_}: {found:?}"),
             }
         }
     }
 
     #[test]
-    fn what_lies_elsewhere_is_refused_however_it_is_reached() {
-        let (base, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let allowed = [base.path().canonicalize().unwrap()];
-        symlink(outside.path(), base.path().join("link")).unwrap();
-        for path in [outside.path().join("x"), base.path().join("link"), base.path().join("link/new"), "/etc".into()] {
-            let said = resolve(&source(&path, "DirectoryOrCreate"), &allowed).unwrap_err();
-            assert!(said.contains("--allow-host-path"), "{said}");
-        }
-        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "and nothing was made there");
-        let said = resolve(&source(base.path(), ""), &[]).unwrap_err();
-        assert!(said.contains("--allow-host-path"), "{said}");
-        // A link that stays below is one.
-        fs::create_dir(base.path().join("d")).unwrap();
-        symlink("d", base.path().join("inside")).unwrap();
-        assert!(resolve(&source(&base.path().join("inside"), "Directory"), &allowed).is_ok());
+    fn what_is_neither_file_nor_directory_is_of_no_use() {
+        let world = World::new();
+        let socket = world.dir.path().join("ok/socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(world.find("ok/socket", "").unwrap_err().contains("neither a directory nor a file"));
     }
 }

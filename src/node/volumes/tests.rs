@@ -1,201 +1,234 @@
-use std::os::unix::fs::{MetadataExt, symlink};
+//! The directories of pods, made as a driver makes them.
 
-use k8s_openapi::api::core::v1::Pod;
+use std::os::unix::fs::symlink;
+
 use serde_json::{Value, json};
 
-use super::files::File;
+use super::contents::FileContent;
 use super::*;
-use crate::api::{Kind, Object};
-use crate::sandbox::Mount;
 
 struct World {
     base: tempfile::TempDir,
     config: NodeConfig,
-    contents: Contents,
+    dir: PodDir,
+    pod: Pod,
 }
 
 impl World {
-    fn new() -> World {
+    /// A pod with these volumes; each container is `(name, its fields)`.
+    fn new(volumes: Value, containers: &[(&str, Value)]) -> World {
         let base = tempfile::tempdir().unwrap();
-        let host = base.path().join("host");
-        fs::create_dir(&host).unwrap();
+        let root = base.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("data/pods")).unwrap();
+        fs::create_dir_all(root.join("host")).unwrap();
+        let containers: Vec<Value> = containers
+            .iter()
+            .map(|(name, fields)| {
+                let mut container = fields.clone();
+                container["name"] = json!(name);
+                container
+            })
+            .collect();
+        let text =
+            json!({"metadata": {"name": "p"}, "spec": {"volumes": volumes, "containers": containers}}).to_string();
+        let pod = serde_json::from_str(&text.replace("HOST", &root.join("host").display().to_string())).unwrap();
         let config = NodeConfig {
             name: "n".to_owned(),
             max_pods: 1,
             default_memory_bytes: 1,
-            default_scratch_bytes: 1 << 20,
-            host_paths: vec![host.canonicalize().unwrap()],
+            default_scratch_bytes: 1000,
+            host_paths: vec![root.join("host")],
             network: Vec::new(),
-            pods_dir: base.path().join("pods"),
+            pods_dir: root.join("data/pods"),
         };
-        let mut world = World { base, config, contents: Contents::default() };
-        world.hold("c", &[("k", "v"), ("d/deep", "w")]);
-        world
+        let dir = PodDir::new(&config.pods_dir, "u-1").unwrap();
+        World { base, config, dir, pod }
     }
 
-    /// What the ConfigMap behind a volume holds.
-    fn hold(&mut self, volume: &str, files: &[(&str, &str)]) {
-        let file = |text: &str| File { bytes: text.as_bytes().to_vec(), mode: 0o640 };
-        let files = files.iter().map(|(path, text)| ((*path).to_owned(), file(text))).collect();
-        self.contents.0.insert(volume.to_owned(), Files(files));
+    fn set_up(&self, files: &[(&str, &[(&str, &str)])]) -> Result<(), VolumeError> {
+        let file = |bytes: &str| FileContent { bytes: bytes.as_bytes().to_vec(), mode: 0o640 };
+        let volume = |files: &[(&str, &str)]| files.iter().map(|(k, v)| ((*k).to_owned(), file(v))).collect();
+        let contents = files.iter().map(|(name, files)| ((*name).to_owned(), Ok(volume(files)))).collect();
+        self.dir.set_up(&self.pod, &Contents(contents), &self.config)
     }
 
-    fn dir(&self) -> PodDir {
-        PodDir::new(&self.config.pods_dir, "u-1").unwrap()
+    fn mounts(&self, index: usize) -> Result<Vec<Mount>, VolumeError> {
+        let container = &self.pod.spec.as_ref().unwrap().containers[index];
+        let env = [("NAME".to_owned(), "p-0".to_owned())];
+        self.dir.mounts(&self.pod, container, &env, &self.config).map(|(mounts, _)| mounts)
     }
 
-    /// The mounts of the pod's container of this number.
-    fn mounts(&self, dir: &PodDir, pod: &Pod, container: usize) -> Result<Vec<Mount>, MountError> {
-        let container = &pod.spec.as_ref().unwrap().containers[container];
-        let env = [("NAME".to_owned(), "n1".to_owned())];
-        dir.mounts(pod, container, &self.contents, &env, &self.config, false)
+    fn host(&self) -> PathBuf {
+        self.base.path().join("host")
     }
-}
-
-/// A pod with the volumes `e` (empty), `c` (files) and `h` (of the machine), and a container for each list of mounts.
-fn pod(host: &Path, containers: &[Value]) -> Pod {
-    let containers: Vec<Value> = containers
-        .iter()
-        .enumerate()
-        .map(|(n, mounts)| json!({"name": format!("c{n}"), "volumeMounts": mounts}))
-        .collect();
-    let object = json!({"metadata": {"name": "p"}, "spec": {"containers": containers, "volumes": [
-        {"name": "e", "emptyDir": {"sizeLimit": "64Ki"}}, {"name": "c", "configMap": {"name": "c"}},
-        {"name": "h", "hostPath": {"path": host, "type": "DirectoryOrCreate"}}]}});
-    Pod::clone(Object::deserialize(Kind::Pod, object).unwrap().as_pod().unwrap())
-}
-
-fn mount(name: &str, path: &str) -> Value {
-    json!({"name": name, "mountPath": path})
 }
 
 fn shown(mounts: &[Mount]) -> Vec<(&str, bool)> {
     mounts.iter().map(|m| (m.guest.as_str(), m.writable)).collect()
 }
 
+fn mount(name: &str, path: &str) -> Value {
+    json!({"name": name, "mountPath": path})
+}
+
 #[test]
-fn volumes_are_shared_kept_over_a_restart_and_removed() {
-    let world = World::new();
-    let host = world.base.path().join("host/new");
-    let pod =
-        pod(&host, &[json!([mount("e", "/state"), mount("c", "/etc/c"), mount("h", "/h")]), json!([mount("e", "/e")])]);
-    let dir = world.dir();
-    let mounts = world.mounts(&dir, &pod, 0).unwrap();
-    assert_eq!(shown(&mounts), [("/", true), ("/state", true), ("/h", true), ("/etc/c", false)]);
-    assert_eq!(fs::read(mounts[3].path().join("k")).unwrap(), b"v");
-    assert_eq!(fs::metadata(mounts[3].path().join("d/deep")).unwrap().mode() & 0o777, 0o640);
-    for point in ["state", "etc/c", "h", "tmp", "dev/null"] {
-        assert!(mounts[0].host.join(point).exists(), "{point} is seen in /");
+fn containers_share_volumes_and_have_roots_of_their_own() {
+    let mounts = json!({"volumeMounts": [mount("e", "/state"), mount("c", "/etc/c")]});
+    let volumes = json!([{"name": "e", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c"}}]);
+    let world = World::new(volumes, &[("a", mounts.clone()), ("b", mounts)]);
+    world.set_up(&[("c", &[("k", "v"), ("d/k", "w")])]).unwrap();
+    let (a, b) = (world.mounts(0).unwrap(), world.mounts(1).unwrap());
+    assert_eq!(shown(&a), [("/", true), ("/state", true), ("/etc/c", false)]);
+    assert_eq!(a[1..], b[1..]);
+    assert_ne!(a[0].host, b[0].host);
+    assert_eq!(fs::read_to_string(a[0].host.join("etc/hostname")).unwrap(), "p\n");
+    assert!(a[0].host.join("etc/c").is_dir(), "a mount point is seen");
+    assert_eq!(fs::read_to_string(a[2].host.join("d/k")).unwrap(), "w");
+    assert_eq!(fs::metadata(a[2].host.join("k")).unwrap().permissions().mode() & 0o777, 0o640);
+    fs::write(a[1].host.join("kept"), b"x").unwrap();
+    fs::write(a[0].host.join("tmp/gone"), b"x").unwrap();
+    let again = world.mounts(0).unwrap();
+    assert!(again[1].host.join("kept").exists() && !again[0].host.join("tmp/gone").exists());
+    drop(world.dir);
+    assert_eq!(fs::read_dir(&world.config.pods_dir).unwrap().count(), 0);
+}
+
+#[test]
+fn files_change_beside_those_that_a_container_reads_and_go_when_nobody_does() {
+    let mounts = json!({"volumeMounts": [mount("c", "/c")]});
+    let volumes = json!([{"name": "c", "configMap": {"name": "c"}}]);
+    let world = World::new(volumes, &[("a", mounts.clone()), ("b", mounts)]);
+    let version = |index| world.mounts(index).unwrap().swap_remove(1).host;
+    world.set_up(&[("c", &[("k", "1")])]).unwrap();
+    let first = version(0);
+    world.set_up(&[("c", &[("k", "1")])]).unwrap();
+    assert_eq!(version(1), first, "what is the same is not written again");
+    world.set_up(&[("c", &[("k", "2")])]).unwrap();
+    let second = version(0);
+    assert_eq!(fs::read_to_string(second.join("k")).unwrap(), "2");
+    assert_eq!(fs::read_to_string(first.join("k")).unwrap(), "1", "b may be reading it");
+    assert_eq!(version(1), second);
+    assert!(!first.exists());
+    // Gone from the cluster: what was there is still good.
+    let gone = Contents([("c".to_owned(), Err(ConfigError("configmap \"c\" not found".to_owned())))].into());
+    world.dir.set_up(&world.pod, &gone, &world.config).unwrap();
+    assert_eq!(version(0), second);
+}
+
+#[test]
+fn a_volume_that_cannot_be_set_up_says_why() {
+    let world = World::new(json!([{"name": "c", "configMap": {"name": "c"}}]), &[("a", json!({}))]);
+    let gone = Contents([("c".to_owned(), Err(ConfigError("configmap \"c\" not found".to_owned())))].into());
+    let told = world.dir.set_up(&world.pod, &gone, &world.config);
+    let message = "MountVolume.SetUp failed for volume \"c\" : configmap \"c\" not found";
+    assert_eq!(told, Err(VolumeError::Awaits(message.to_owned())));
+
+    let world = World::new(json!([{"name": "h", "hostPath": {"path": "/etc"}}]), &[("a", json!({}))]);
+    match world.set_up(&[]) {
+        Err(VolumeError::SetUp(told)) => assert!(told.contains("--allow-host-path"), "{told}"),
+        other => panic!("{other:?}"),
     }
-    assert_eq!(fs::read_to_string(mounts[0].host.join("etc/hostname")).unwrap(), "p\n");
-    fs::write(mounts[1].path().join("kept"), b"x").unwrap();
-    fs::write(mounts[0].path().join("tmp/gone"), b"x").unwrap();
-    fs::write(mounts[2].path().join("out"), b"x").unwrap();
-    let again = world.mounts(&dir, &pod, 0).unwrap();
-    assert!(again[1].path().join("kept").exists() && !again[0].path().join("tmp/gone").exists());
-    let other = world.mounts(&dir, &pod, 1).unwrap();
-    assert!(other[1].path().join("kept").exists(), "another container sees the same volume");
-    assert_ne!(other[0].host, again[0].host, "and a root of its own");
-    drop((mounts, again, other, dir));
-    assert!(!world.base.path().join("pods/u-1").exists());
-    assert!(host.join("out").exists(), "what is the machine's stays");
+    // A file cannot be a directory, too.
+    let world = World::new(json!([{"name": "p", "projected": {}}]), &[("a", json!({}))]);
+    assert!(matches!(world.set_up(&[("p", &[("a", "1"), ("a/b", "2")])]), Err(VolumeError::SetUp(_))));
 }
 
 #[test]
-fn files_do_not_change_under_a_container_that_has_them() {
-    let mut world = World::new();
-    let pod = pod(&world.base.path().join("host"), &[json!([mount("c", "/c")])]);
-    let dir = world.dir();
-    let first = world.mounts(&dir, &pod, 0).unwrap();
-    let same = world.mounts(&dir, &pod, 0).unwrap();
-    assert_eq!(first[1].host, same[1].host, "nothing has changed");
-    world.hold("c", &[("k", "new")]);
-    let second = world.mounts(&dir, &pod, 0).unwrap();
-    assert_eq!(fs::read(first[1].path().join("k")).unwrap(), b"v");
-    assert_eq!(fs::read(second[1].path().join("k")).unwrap(), b"new");
-}
-
-#[test]
-fn a_part_of_a_volume_can_be_mounted_and_a_single_file_too() {
-    let world = World::new();
-    let host = world.base.path().join("host");
-    fs::write(host.join("log"), "from the machine").unwrap();
-    let sub = |name: &str, path: &str, sub: &str| json!({"name": name, "mountPath": path, "subPath": sub});
-    let pod = pod(
-        &host,
-        &[
-            json!([
-                sub("c", "/etc/app.conf", "k"),
-                sub("c", "/deep", "d"),
-                {"name": "e", "mountPath": "/mine", "subPathExpr": "of-$(NAME)"},
-                sub("h", "/var/log/app", "log"),
-            ]),
-            json!([{"name": "e", "mountPath": "/m", "subPathExpr": "$(NONE)"}]),
-            json!([sub("c", "/none", "none")]),
-            json!([mount("e", "/e"), sub("c", "/e/file", "k")]),
-        ],
-    );
-    let dir = world.dir();
-    let mounts = world.mounts(&dir, &pod, 0).unwrap();
-    assert_eq!(shown(&mounts), [("/", true), ("/deep", false), ("/mine", true)]);
+fn sub_paths_name_directories_and_files_and_are_expanded() {
+    let sub = |name: &str, path: &str, field: &str, sub: &str, read_only: bool| json!({"name": name, "mountPath": path, field: sub, "readOnly": read_only});
+    let mounts = json!({"volumeMounts": [
+        sub("c", "/conf/one", "subPath", "k", false),
+        sub("e", "/own", "subPathExpr", "pods/$(NAME)", false),
+        sub("h", "/read", "subPath", "file", true),
+        sub("h", "/write", "subPath", "file", false),
+        sub("h", "/etc/hostname", "subPath", "file", true),
+    ]});
+    let volumes = json!([{"name": "c", "configMap": {"name": "c"}}, {"name": "e", "emptyDir": {}},
+        {"name": "h", "hostPath": {"path": "HOST"}}]);
+    let world = World::new(volumes, &[("a", mounts)]);
+    fs::write(world.host().join("file"), "host").unwrap();
+    world.set_up(&[("c", &[("k", "v")])]).unwrap();
+    let mounts = world.mounts(0).unwrap();
+    assert_eq!(shown(&mounts), [("/", true), ("/own", true)]);
+    assert!(mounts[1].host.ends_with("empty/e/pods/p-0") && mounts[1].host.is_dir());
     let root = &mounts[0].host;
-    assert_eq!(fs::read_to_string(root.join("etc/app.conf")).unwrap(), "v");
-    assert!(mounts[1].path().join("deep").exists());
-    fs::write(mounts[2].path().join("x"), "").unwrap();
-    assert!(dir.empty_dir("e").join("of-n1/x").exists());
-    fs::write(root.join("var/log/app"), "from the guest").unwrap();
-    assert_eq!(fs::read_to_string(host.join("log")).unwrap(), "from the guest", "it is the same file");
-    for (container, says) in [(1, "no variable NONE"), (2, "subPath none"), (3, "within another mount")] {
-        let said = world.mounts(&dir, &pod, container).unwrap_err().to_string();
-        assert!(said.contains(says) && said.contains("MountVolume.SetUp failed"), "{said}");
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    assert_eq!((read("conf/one"), read("read"), read("etc/hostname")), ("v".into(), "host".into(), "host".into()));
+    fs::write(root.join("write"), "new").unwrap();
+    assert_eq!(fs::read_to_string(world.host().join("file")).unwrap(), "new", "a second name of the same file");
+    assert_eq!(read("read"), "host");
+}
+
+#[test]
+fn what_cannot_be_mounted_is_refused_with_the_reason() {
+    let cases = [
+        (json!([{"name": "e", "mountPath": "/x", "subPathExpr": "$(NONE)"}]), "missing value for \"NONE\""),
+        (json!([{"name": "e", "mountPath": "/x", "subPathExpr": "/$(NAME)"}]), "must not be an absolute path"),
+        (json!([{"name": "e", "mountPath": "/x", "subPathExpr": "../$(NAME)"}]), "must not contain '..'"),
+        (json!([{"name": "h", "mountPath": "/x", "subPath": "link"}]), "symbolic link"),
+        (json!([{"name": "h", "mountPath": "/x", "subPath": "link/below"}]), "volumeMounts \"h\""),
+        (json!([{"name": "h", "mountPath": "/x", "subPath": "socket"}]), "neither a directory nor a file"),
+        (json!([mount("e", "/x"), {"name": "h", "mountPath": "/x/f", "subPath": "file"}]), "within another mount"),
+        (json!([{"name": "h", "mountPath": "/x", "subPath": "large", "readOnly": true}]), "may have 1000"),
+    ];
+    for (mounts, expected) in cases {
+        let volumes = json!([{"name": "e", "emptyDir": {}}, {"name": "h", "hostPath": {"path": "HOST"}}]);
+        let world = World::new(volumes, &[("a", json!({"volumeMounts": mounts}))]);
+        symlink("/", world.host().join("link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(world.host().join("socket")).unwrap();
+        fs::write(world.host().join("file"), "x").unwrap();
+        fs::write(world.host().join("large"), [0; 1001]).unwrap();
+        world.set_up(&[]).unwrap();
+        match world.mounts(0) {
+            Err(VolumeError::Config(told) | VolumeError::Create(told)) => assert!(told.contains(expected), "{told}"),
+            other => panic!("{expected}: {other:?}"),
+        }
     }
+}
+
+#[test]
+fn a_read_only_root_is_read_only_and_takes_no_writable_file() {
+    let context = json!({"readOnlyRootFilesystem": true});
+    let volumes = json!([{"name": "h", "hostPath": {"path": "HOST/f", "type": "FileOrCreate"}}]);
+    let writes = json!({"securityContext": context, "volumeMounts": [mount("h", "/f")]});
+    let world = World::new(volumes, &[("a", json!({"securityContext": context})), ("b", writes)]);
+    world.set_up(&[]).unwrap();
+    assert_eq!(shown(&world.mounts(0).unwrap()), [("/", false)]);
+    assert!(matches!(world.mounts(1), Err(VolumeError::Create(told)) if told.contains("read-only")));
 }
 
 #[test]
 fn what_a_guest_left_behind_leads_nowhere() {
-    let world = World::new();
-    let outside = tempfile::tempdir().unwrap();
-    let pod = pod(
-        &world.base.path().join("host"),
-        &[json!([mount("e", "/e"), {"name": "e", "mountPath": "/sub", "subPath": "a"}])],
-    );
-    let dir = world.dir();
-    let mounts = world.mounts(&dir, &pod, 0).unwrap();
+    let sub = json!({"name": "e", "mountPath": "/sub", "subPath": "a"});
+    let mounts = json!({"volumeMounts": [mount("e", "/e"), sub]});
+    let world = World::new(json!([{"name": "e", "emptyDir": {}}]), &[("a", mounts)]);
+    world.set_up(&[]).unwrap();
+    let mounts = world.mounts(0).unwrap();
     // As a guest with two mounts of one volume can: the directory behind the second becomes a link.
     fs::remove_dir(&mounts[2].host).unwrap();
-    symlink(outside.path(), &mounts[2].host).unwrap();
-    assert!(fs::read_dir(mounts[2].path()).unwrap().next().is_none(), "who has it sees what it was");
-    assert!(world.mounts(&dir, &pod, 0).is_err());
-    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    symlink(world.host(), &mounts[2].host).unwrap();
+    assert!(world.mounts(0).is_err());
+    assert_eq!(fs::read_dir(world.host()).unwrap().count(), 0);
 }
 
 #[test]
-fn each_directory_that_guests_write_to_has_its_limit() {
-    let world = World::new();
-    let mut pod = pod(&world.base.path().join("host"), &[json!([]), json!([])]);
-    let limits = json!({"limits": {"ephemeral-storage": "2Mi"}});
-    pod.spec.as_mut().unwrap().containers[1].resources = serde_json::from_value(limits).unwrap();
-    let disk = world.dir().disk(&pod, &world.config);
-    let shown: Vec<_> = disk.areas().iter().map(|a| (a.name.as_str(), a.limit_bytes)).collect();
-    assert_eq!(shown, [("e", 64 << 10), ("container c0", 1 << 20), ("container c1", 2 << 20)]);
+fn each_empty_dir_and_each_root_has_a_limit() {
+    let volumes = json!([{"name": "e", "emptyDir": {}}, {"name": "s", "emptyDir": {"sizeLimit": "2k"}},
+        {"name": "z", "emptyDir": {"sizeLimit": "0"}}, {"name": "h", "hostPath": {"path": "HOST"}}]);
+    let limited = json!({"resources": {"limits": {"ephemeral-storage": "3k"}}});
+    let world = World::new(volumes, &[("a", json!({})), ("b", limited)]);
+    world.set_up(&[]).unwrap();
+    let container = &world.pod.spec.as_ref().unwrap().containers[0];
+    let (mounts, disk) = world.dir.mounts(&world.pod, container, &[], &world.config).unwrap();
+    let shown: Vec<_> = disk.areas().iter().map(|area| (area.name.as_str(), area.limit_bytes)).collect();
+    assert_eq!(shown, [("e", 1000), ("s", 2000), ("z", 1000), ("container a", 1000), ("container b", 3000)]);
+    assert!(disk.areas().iter().any(|area| area.host == mounts[0].host));
 }
 
 #[test]
 fn a_pod_without_files_makes_no_directory_and_a_strange_uid_is_refused() {
-    let world = World::new();
-    let pod = Pod { spec: Some(Default::default()), ..Pod::default() };
-    let dir = world.dir();
-    let none = dir.mounts(&pod, &Container::default(), &Contents::default(), &[], &world.config, false);
-    assert!(none.unwrap().is_empty() && !world.config.pods_dir.exists());
+    let world = World::new(json!([]), &[("a", json!({}))]);
+    world.set_up(&[]).unwrap();
+    assert_eq!(fs::read_dir(&world.config.pods_dir).unwrap().count(), 0);
     assert!(PodDir::new(&world.config.pods_dir, "../x").is_err());
-}
-
-#[test]
-fn a_root_that_is_read_only_is() {
-    let world = World::new();
-    let mut pod = pod(&world.base.path().join("host"), &[json!([mount("e", "/e")])]);
-    let container = &mut pod.spec.as_mut().unwrap().containers[0];
-    container.security_context = serde_json::from_value(json!({"readOnlyRootFilesystem": true})).unwrap();
-    let mounts = world.mounts(&world.dir(), &pod, 0).unwrap();
-    assert_eq!(shown(&mounts), [("/", false), ("/e", true)]);
 }
