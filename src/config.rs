@@ -25,7 +25,7 @@ pub const DEFAULT_SCRATCH_BYTES: u64 = 1 << 30;
 
 /// Seconds of computing, on all cores together, that the compilation of one module may take. The largest program tried (a
 /// 69 MB one) takes 64 on two cores of a shared virtual machine.
-pub const COMPILE_CPU_SECONDS: u64 = 240;
+pub const COMPILE_CPU_SECONDS: u64 = 300;
 
 /// How many seconds by the clock a compilation gets for each of computing: a busy machine makes it slower, and others that
 /// are to be compiled wait for it.

@@ -117,8 +117,9 @@ pub(super) fn compile_in_child(program: &Path, limits: &CompileLimits, order: &O
     command.arg0("kiln").arg("compile-module").args(order.args(limits));
     command.arg("--digest").arg(order.digest.to_string());
     command.arg("--module").arg(&order.module).arg("--output").arg(&order.output);
-    // The environment can change how libraries behave, and a compiler needs none.
-    command.env_clear().env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+    // The environment can change how libraries behave, and a compiler needs none. The allocator would reserve a gibibyte
+    // at its start, which counts toward the limit.
+    command.env_clear().env("RUST_BACKTRACE", "0").env("MIMALLOC_DISALLOW_ARENA_ALLOC", "1").stdin(Stdio::null());
     command.stdout(saying.try_clone().map_err(failed("copy a pipe"))?).stderr(saying);
     let mut child = command.spawn().map_err(failed("start the compiler"))?;
     // It holds ends of the pipe, which otherwise would never close.
@@ -162,6 +163,8 @@ fn too_costly(limit: impl fmt::Display) -> CompileError {
 /// From how the child ended.
 fn result(status: ExitStatus, said: &str, limits: &CompileLimits, order: &Order) -> Result<Digest, CompileError> {
     let out_of_memory = || too_costly(format_args!("{} MiB of memory", limits.memory_bytes >> 20));
+    // What Rust says before it gives up, and what a thread says for which there is no stack.
+    let says_so = ["memory allocation of", "ThreadPoolBuildError"].iter().any(|words| said.contains(words));
     let is = |code: u8| status.code() == Some(i32::from(code));
     let signalled = |signal: Signal| status.signal() == Some(signal.as_raw());
     if status.success() {
@@ -172,8 +175,7 @@ fn result(status: ExitStatus, said: &str, limits: &CompileLimits, order: &Order)
         }
     } else if is(code::REFUSED) {
         Err(CompileError::Refused(Refusal::Told { message: said.to_owned() }))
-    } else if is(code::OUT_OF_MEMORY) || said.contains("memory allocation of") {
-        // The second is what Rust says before it gives up.
+    } else if is(code::OUT_OF_MEMORY) || says_so {
         Err(out_of_memory())
     } else if is(code::BAD_FILE) {
         Err(CompileError::BadFile)

@@ -92,10 +92,10 @@ fn a_module_that_takes_the_compiler_too_long_is_refused_and_nobody_else_notices(
 
 #[test]
 fn a_module_that_takes_the_compiler_too_much_memory_is_refused() {
-    let server = server(&["--compile-memory", "256"]);
+    let server = server(&["--compile-memory", "512"]);
     server.push("ok", &guest("hello"));
     let (code, status) = push(&server, "costly", &costly());
-    let says = "cannot be compiled within 256 MiB of memory";
+    let says = "cannot be compiled within 512 MiB of memory";
     assert!(code == 422 && status["message"].as_str().unwrap().contains(says), "{code} {status}");
     server.push("another", &guest("exit0"));
 }
