@@ -44,7 +44,7 @@ pub struct CompileArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = config::COMPILE_CPU_SECONDS, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     compile_seconds: u64,
     /// Mebibytes of memory that the compilation of one module may take
-    #[arg(long, value_name = "MIB", default_value_t = config::COMPILE_MEMORY_BYTES >> 20, value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
+    #[arg(long, value_name = "MIB", default_value_t = config::COMPILE_MEMORY_BYTES >> 20, value_parser = clap::value_parser!(u64).range(256..=1_048_576))]
     compile_memory: u64,
 }
 

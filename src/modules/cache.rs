@@ -315,6 +315,7 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::modules::compiler::CompileLimits;
     use crate::modules::testing::{PROGRAM, SANDBOX};
 
     struct Cache {
@@ -428,6 +429,30 @@ mod tests {
         assert!(damaged.to_string().contains("damaged"), "{damaged}");
         cache.blobs.put(PROGRAM).unwrap();
         programs.get(digest).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_module_on_which_the_compiler_met_its_limits_is_not_tried_again() {
+        use std::os::unix::fs::PermissionsExt;
+        let cache = Cache::new();
+        let digest = cache.blobs.put(PROGRAM).unwrap();
+        let program = cache.directory.path().join("compiler");
+        let limits = CompileLimits { memory_bytes: 7 << 20, cpu_seconds: 1, wall_seconds: 60 };
+        // Ends as one that is out of memory, and as one that is killed, after which another try is due.
+        for (ending, tries) in [("exit 4", 1), ("kill -KILL $$", 3)] {
+            fs::write(&program, format!("#!/bin/sh\n{ending}\n")).unwrap();
+            fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
+            let compile = CompileIn::Child { program: program.clone(), limits };
+            let programs =
+                Programs::open(cache.directory.path(), cache.blobs.clone(), SANDBOX.clone(), compile).unwrap();
+            for _ in 0..3 {
+                let error = programs.get(digest).await.map(drop).unwrap_err();
+                let expected = if tries == 1 { "within 7 MiB of memory" } else { "was not compiled" };
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            assert_eq!(programs.compilations(), tries, "{ending}");
+        }
+        assert_eq!(cache.files(CODE).len(), 0);
     }
 
     #[tokio::test]
