@@ -16,3 +16,4 @@ mod harness;
 mod jobs;
 mod kubectl;
 mod run;
+mod volumes;
