@@ -21,3 +21,4 @@ mod negative;
 mod node;
 mod programs;
 mod run;
+mod volumes;

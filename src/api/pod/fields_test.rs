@@ -54,7 +54,7 @@ fn sample(schema: &Value, all: &Map<String, Value>) -> Value {
     }
     let type_ = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or("object");
     match type_ {
-        "string" => json!("x"),
+        "string" => json!("/x"),
         "integer" | "number" => json!(1),
         "boolean" => json!(true),
         "array" => json!([sample(&schema["items"], all)]),
