@@ -153,6 +153,11 @@ impl PodDir {
         }
         Ok(mounts)
     }
+
+    /// Whether there is anything of it on disk.
+    pub fn is_made(&self) -> bool {
+        self.made.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for PodDir {
