@@ -193,7 +193,7 @@ impl LogWriter {
     }
 
     /// Ends the log of a pod that is gone: nothing of it is kept.
-    pub fn discard(self) {
+    pub fn discard(&self) {
         self.live.stop();
         self.logs.remove(self.live.id.prefix());
     }

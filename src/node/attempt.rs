@@ -131,8 +131,8 @@ pub async fn run<C: Cluster>(
     let ending = node.sandbox.run(&program, run).await;
     drop(permit);
     let (failed, of_node) = super::status::tells(&ending.outcome);
-    let message = match mounts.is_empty() && !failed {
-        true => of_node,
+    let message = match mounts.is_empty() {
+        true => teller.message(&mounts, &tail, failed, of_node),
         false => tokio::task::block_in_place(|| teller.message(&mounts, &tail, failed, of_node)),
     };
     Event::Ended { index, ran: Ran { ending, since, log, message } }

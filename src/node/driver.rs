@@ -65,6 +65,14 @@ fn machine_of(pod: &Pod) -> Machine {
     Machine::new(inits, main, if on_failure { RestartPolicy::OnFailure } else { RestartPolicy::Never })
 }
 
+/// Tells who follows the log that it is complete in the commit `revision`; a pod that is gone leaves none.
+fn close(log: &LogWriter, revision: Option<u64>) {
+    match revision {
+        Some(revision) => log.committed(revision),
+        None => log.discard(),
+    }
+}
+
 struct Driver<C: Cluster> {
     node: Arc<Shared<C>>,
     pod: Arc<Pod>,
@@ -143,8 +151,10 @@ impl<C: Cluster> Driver<C> {
             }
         }
         self.steps.clear();
-        // A guest may have left many files.
-        tokio::task::block_in_place(|| drop(dir));
+        if dir.is_made() {
+            // A guest may have left many files. `block_in_place` would hand this thread's whole queue to another.
+            let _ = tokio::task::spawn_blocking(move || drop(dir)).await;
+        }
     }
 
     fn step(&self, step: impl Future<Output = Event> + Send + 'static) {
@@ -232,7 +242,11 @@ impl<C: Cluster> Driver<C> {
         if let Some(used) = self.used.get_mut(index) {
             used.add_run(&ending.usage);
         }
-        let ended = status::ended(&ending.outcome, message, since, self.node.clock.now());
+        // When it was over, not when this task was told.
+        let clock = &self.node.clock;
+        let late = clock.instant().saturating_duration_since(ending.finished);
+        let finished = clock.now().saturating_sub(late).unwrap_or(Timestamp::UNIX_EPOCH);
+        let ended = status::ended(&ending.outcome, message, since, finished);
         self.machine.ends(index, ended);
         match &ending.outcome {
             Outcome::DeadlineExceeded => self.stop(Stop::Deadline),
@@ -243,7 +257,7 @@ impl<C: Cluster> Driver<C> {
             self.last_log = Some(log);
         } else {
             let revision = self.publish(log.finish()).await;
-            log.committed(revision.unwrap_or_default());
+            close(&log, revision);
         }
     }
 
@@ -343,7 +357,7 @@ impl<C: Cluster> Driver<C> {
         let usage = self.machine.is_over().then(|| {
             let names = self.machine.containers.iter().map(|c| c.name.as_str());
             let each: Vec<_> = names.zip(self.used.iter().copied()).collect();
-            usage::annotation(&each, now)
+            usage::annotation(&each, self.machine.finished().unwrap_or(now))
         });
         let (machine, started) = (&self.machine, self.started);
         let publish = |pod: &mut Pod| {
@@ -373,7 +387,7 @@ impl<C: Cluster> Driver<C> {
         let end = self.last_log.as_ref().map(|log| log.finish()).unwrap_or_default();
         let revision = self.publish(end).await;
         if let Some(log) = &self.last_log {
-            log.committed(revision.unwrap_or_default());
+            close(log, revision);
         }
     }
 

@@ -244,6 +244,15 @@ impl Machine {
             || self.main().iter().all(|c| c.has_succeeded() || failed(c))
     }
 
+    /// When the last of its containers ended, of those that have.
+    pub fn finished(&self) -> Option<Timestamp> {
+        let ends = self.containers.iter().filter_map(|c| match &c.state {
+            State::Ended(ended) => Some(ended.finished),
+            _ => None,
+        });
+        ends.max()
+    }
+
     pub fn phase(&self) -> &'static str {
         if self.is_over() {
             let succeeded = self.main().iter().all(Container::has_succeeded);

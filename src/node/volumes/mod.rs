@@ -149,6 +149,11 @@ impl PodDir {
         Ok((mounts, disk.clone()))
     }
 
+    /// Whether there is anything of it on disk.
+    pub fn is_made(&self) -> bool {
+        self.state.lock().path.is_some()
+    }
+
     fn make(&self, state: &mut State) -> io::Result<PathBuf> {
         if let Some(path) = &state.path {
             return Ok(path.clone());
