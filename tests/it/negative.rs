@@ -92,6 +92,10 @@ const CASES: &[Case] = &[
     // What one call may make the host hold: 48 is ENOMEM.
     obeys("call-in", "n-mebibytes", "60", Nothing),
     breaks("call", "n-mebibytes", "65", Nothing, ("Error", 48), &[]),
+    // How many buffers one call may name: 28 is EINVAL.
+    obeys("buffers-in", "n-buffers", "1024", Nothing),
+    breaks("buffers", "n-buffers", "1025", Nothing, ("Error", 28), &[]),
+    breaks("buffers-many", "n-buffers", "8380000", Nothing, ("Error", 28), &[]),
     obeys("random-in", "random", "", Memory("1100Mi")),
     breaks("random", "random-oob", "", Nothing, TRAP, &["wasm backtrace"]),
     // Output: kept in part, and no fault. `a_flood_of_output_is_kept_in_part` looks at the log.
