@@ -247,12 +247,13 @@ impl<C: Cluster> Driver<C> {
         let late = clock.instant().saturating_duration_since(ending.finished);
         let finished = clock.now().saturating_sub(late).unwrap_or(Timestamp::UNIX_EPOCH);
         let ended = status::ended(&ending.outcome, message, since, finished);
-        self.machine.ends(index, ended);
+        // While it still counts as running: a pod that is over is not stopped any more.
         match &ending.outcome {
             Outcome::DeadlineExceeded => self.stop(Stop::Deadline),
             Outcome::DiskLimit { area, limit_bytes } => self.stop(Stop::Evicted(status::evicted(area, *limit_bytes))),
             _ => {}
         }
+        self.machine.ends(index, ended);
         if self.machine.is_over() {
             self.last_log = Some(log);
         } else {

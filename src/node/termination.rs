@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Container;
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::sandbox::Mount;
+use crate::sandbox::{Mount, open_without_links};
 
 /// Bytes of one message, and of all messages of a pod.
 const MOST_BYTES: u64 = 4096;
@@ -84,9 +84,8 @@ impl Teller {
 }
 
 /// Opens `below` for reading, step by step, over directories only.
-fn open_beneath(base: &Path, below: &Path) -> rustix::io::Result<File> {
-    let mut dir =
-        File::from(rustix::fs::open(base, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
+fn open_beneath(base: &Path, below: &Path) -> std::io::Result<File> {
+    let mut dir = File::from(open_without_links(base)?);
     let mut steps = below.components().peekable();
     while let Some(step) = steps.next() {
         let kind = if steps.peek().is_some() { OFlags::DIRECTORY } else { OFlags::NONBLOCK };

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 const STEP: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::PATH);
 
 /// Opens `path`, which must have no symbolic link and no `..` in it.
-pub(super) fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
+pub fn open_without_links(path: &Path) -> io::Result<OwnedFd> {
     let start = if path.is_absolute() { "/" } else { "." };
     let mut here = openat(CWD, start, STEP, Mode::empty())?;
     for step in path.components() {

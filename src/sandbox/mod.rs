@@ -37,6 +37,7 @@ mod wasi;
 
 pub use compile::Compiler;
 pub use devices::DEVICES;
+pub use directory::open_without_links;
 pub use disk::{Area, Disk};
 pub use engine::{Sandbox, SandboxConfig, SandboxError};
 pub use network::Network;
