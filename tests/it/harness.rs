@@ -202,5 +202,7 @@ impl Drop for Server {
         // Gone already if the test killed it.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What guests left may be nested too deep for the removal of `dir`, which recurses.
+        let _ = Command::new("rm").arg("-rf").arg(self.dir.path().join("data/pods")).status();
     }
 }
