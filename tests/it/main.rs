@@ -19,6 +19,7 @@ mod jobs;
 mod kubectl;
 mod negative;
 mod node;
+mod pods;
 mod programs;
 mod run;
 mod volumes;
