@@ -9,7 +9,8 @@
 //! - a guest outlives its deadline by more than a few milliseconds, whatever it does: computes, sleeps, writes, grows.
 //!   One exception is wasmtime's: a single `memory.fill` or `memory.copy` is not interrupted, and takes up to 1.2 ms per
 //!   MiB that the guest had never touched (0.03 ms otherwise), so the guest's memory limit bounds this too;
-//! - a guest gets a file, a variable, an argument or a byte of input that its [`Run`] did not name, or any network;
+//! - a guest gets a file, a variable, an argument or a byte of input that its [`Run`] did not name, or an address that it
+//!   did not allow;
 //! - a guest makes the host panic, block a thread of the runtime, or hold memory out of proportion to its own limit;
 //! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
 //! - a word of Kubernetes.
@@ -17,8 +18,11 @@
 mod devices;
 mod disk;
 mod engine;
+mod file_output;
 mod files;
+mod files_component;
 mod files_core;
+mod http;
 mod limits;
 mod network;
 mod outcome;
