@@ -9,7 +9,8 @@
 //! - a guest outlives its deadline by more than a few milliseconds, whatever it does: computes, sleeps, writes, grows,
 //!   fills. One exception is wasmtime's: a collection of garbage, or the filling of an array, is not interrupted, and takes
 //!   up to 2 ms per MiB of the heap, whose size has a limit of its own for that reason;
-//! - a guest gets a file, a variable, an argument or a byte of input that its [`Run`] did not name, or any network;
+//! - a guest gets a file, a variable, an argument or a byte of input that its [`Run`] did not name, or an address that it
+//!   did not allow;
 //! - a guest makes the host panic, block a thread of the runtime, or hold memory out of proportion to its own limit;
 //! - anything of a run is left when `run` returns or its future is dropped: slot, stack, memory and handles are free;
 //! - a word of Kubernetes.
@@ -19,8 +20,11 @@ mod devices;
 mod directory;
 mod disk;
 mod engine;
+mod file_output;
 mod files;
+mod files_component;
 mod files_core;
+mod http;
 mod limits;
 mod network;
 mod outcome;

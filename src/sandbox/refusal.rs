@@ -7,8 +7,8 @@ use super::wasi::PREVIEW1;
 const NAMED_IMPORTS: usize = 8;
 
 /// What components may import from.
-pub(super) const OFFERED_PACKAGES: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+pub(super) const OFFERED_PACKAGES: [&str; 7] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Why a module is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

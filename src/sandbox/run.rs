@@ -115,7 +115,7 @@ impl Sandbox {
 
 impl Inner {
     async fn run(&self, program: &Program, run: Run, start: Instant, usage: &mut Usage) -> Outcome {
-        let Run { argv, env, mounts, disk, network: _, sink, limits, deadline, cancel } = run;
+        let Run { argv, env, mounts, disk, network, sink, limits, deadline, cancel } = run;
         if cancel.is_cancelled() {
             return Outcome::Cancelled;
         }
@@ -139,7 +139,7 @@ impl Inner {
         };
         let table_limit = limits.table_elements.min(self.config.max_table_elements);
         let max_handles = self.config.max_handles;
-        let world = World { argv: &argv, env: &env, mounts: &mounts, disk, sink, max_handles };
+        let world = World { argv: &argv, env: &env, mounts: &mounts, disk, network, sink, max_handles };
         let guest =
             match Guest::new(world, GuestLimits::new(memory_limit, self.config.max_heap_bytes, table_limit), budget) {
                 Ok(guest) => guest,

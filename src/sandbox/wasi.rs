@@ -1,5 +1,5 @@
 //! The world that a guest sees: its arguments, variables, directories and output, clocks and randomness; empty input;
-//! no network. Nothing comes from the host's own environment.
+//! the network that it is given. Nothing comes from the host's own environment.
 //!
 //! wasmtime-wasi offers WASI; this file replaces those of its preview-1 functions that do not suit guests nobody trusts.
 
@@ -12,12 +12,16 @@ use wasmtime::component::Linker as ComponentLinker;
 use wasmtime::{Caller, Engine, Extern, Linker, Result};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, I32Exit, Rng, WasiCtxBuilder, WasiCtxView, WasiView, p2, thread_rng};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::directory::open_without_links;
 use super::disk::Disk;
 use super::files::Files;
+use super::files_component;
 use super::files_core;
+use super::http::Http;
 use super::limits::GuestLimits;
+use super::network::Network;
 use super::run::Budget;
 use super::stdio::{Output, Sink, Stream};
 
@@ -53,6 +57,8 @@ impl Mount {
 pub(super) struct Guest {
     pub(super) wasi: WasiP1Ctx,
     pub(super) files: Files,
+    http: WasiHttpCtx,
+    requests: Http,
     /// Made on the first use: most guests never ask.
     random: Option<Box<dyn Rng + Send>>,
     pub(super) limits: GuestLimits,
@@ -65,12 +71,20 @@ impl WasiView for Guest {
     }
 }
 
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let table = self.wasi.ctx().table;
+        WasiHttpCtxView { ctx: &mut self.http, table, hooks: &mut self.requests }
+    }
+}
+
 /// What [`Guest::new`] needs of a run.
 pub(super) struct World<'a> {
     pub(super) argv: &'a [String],
     pub(super) env: &'a [(String, String)],
     pub(super) mounts: &'a [Mount],
     pub(super) disk: Disk,
+    pub(super) network: Network,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) max_handles: usize,
 }
@@ -81,6 +95,8 @@ impl Guest {
         Guest {
             wasi: WasiCtxBuilder::new().build_p1(),
             files: Files::new(Disk::unlimited(), &[]),
+            http: WasiHttpCtx::new(),
+            requests: Http::new(Network::none()),
             random: None,
             limits: GuestLimits::new(0, 0, 0),
             budget: Budget::none(),
@@ -104,10 +120,12 @@ impl Guest {
             let host = format!("/proc/self/fd/{}", directory.as_raw_fd());
             wasi.preopened_dir(&host, &mount.guest, permissions).map_err(|error| failed(&error))?;
         }
+        world.network.open(&mut wasi);
         let mut wasi = wasi.build_p1();
         wasi.ctx().table.set_max_capacity(world.max_handles);
         let files = Files::new(world.disk, world.mounts);
-        Ok(Guest { wasi, files, random: None, limits, budget })
+        let (http, requests) = (WasiHttpCtx::new(), Http::new(world.network));
+        Ok(Guest { wasi, files, http, requests, random: None, limits, budget })
     }
 }
 
@@ -135,6 +153,8 @@ pub(super) fn core_linker(engine: &Engine) -> Result<Linker<Guest>> {
 pub(super) fn component_linker(engine: &Engine) -> Result<ComponentLinker<Guest>> {
     let mut linker = ComponentLinker::new(engine);
     p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    files_component::limit_files(&mut linker)?;
     Ok(linker)
 }
 

@@ -1,7 +1,9 @@
 //! Each limit of the sandbox, obeyed and violated, with guests from `tests/guests`.
 
 mod deadlines;
+mod disk;
 mod limits;
+mod network;
 mod proposals;
 mod refusals;
 mod rewriting;
