@@ -4,7 +4,7 @@
 ;; call does.
 (component $C
   (import "wasi:io/poll@0.2.0" (instance $poll
-    (export $pollable "pollable" (type (sub resource)))
+    (export "pollable" (type $pollable (sub resource)))
     (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
   (alias export $poll "pollable" (type $pollable))
   (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
@@ -12,9 +12,9 @@
   (import "wasi:io/streams@0.2.0" (instance $streams
     (alias outer $C $io-error (type $io-error))
     (alias outer $C $pollable (type $pollable))
-    (export $output "output-stream" (type (sub resource)))
+    (export "output-stream" (type $output (sub resource)))
     (type $failure-type (variant (case "last-operation-failed" (own $io-error)) (case "closed")))
-    (export $failure "stream-error" (type (eq $failure-type)))
+    (export "stream-error" (type $failure (eq $failure-type)))
     (export "[method]output-stream.check-write" (func (param "self" (borrow $output))
       (result (result u64 (error $failure)))))
     (export "[method]output-stream.write" (func (param "self" (borrow $output)) (param "contents" (list u8))
@@ -23,21 +23,21 @@
   (alias export $streams "output-stream" (type $output))
   (import "wasi:filesystem/types@0.2.0" (instance $types
     (alias outer $C $output (type $output))
-    (export $descriptor "descriptor" (type (sub resource)))
+    (export "descriptor" (type $descriptor (sub resource)))
     (type $codes (enum
       "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large"
       "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links"
       "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space"
       "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted"
       "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
-    (export $error-code "error-code" (type (eq $codes)))
+    (export "error-code" (type $error-code (eq $codes)))
     (type $path-type (flags "symlink-follow"))
-    (export $path-flags "path-flags" (type (eq $path-type)))
+    (export "path-flags" (type $path-flags (eq $path-type)))
     (type $open-type (flags "create" "directory" "exclusive" "truncate"))
-    (export $open-flags "open-flags" (type (eq $open-type)))
+    (export "open-flags" (type $open-flags (eq $open-type)))
     (type $flags-type (flags "read" "write" "file-integrity-sync" "data-integrity-sync" "requested-write-sync"
       "mutate-directory"))
-    (export $flags "descriptor-flags" (type (eq $flags-type)))
+    (export "descriptor-flags" (type $flags (eq $flags-type)))
     (export "[method]descriptor.write" (func (param "self" (borrow $descriptor)) (param "buffer" (list u8))
       (param "offset" u64) (result (result u64 (error $error-code)))))
     (export "[method]descriptor.append-via-stream"
@@ -63,16 +63,16 @@
       (global.set $next (i32.and (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 7)) (i32.const -8)))))
   (core instance $libc (instantiate $libc))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
-  (core func $check (canon lower (func $streams "[method]output-stream.check-write") (memory $libc "memory")))
-  (core func $put (canon lower (func $streams "[method]output-stream.write") (memory $libc "memory")))
+  (core func $check (canon lower (func $streams "[method]output-stream.check-write") (memory (core memory $libc "memory"))))
+  (core func $put (canon lower (func $streams "[method]output-stream.write") (memory (core memory $libc "memory"))))
   (core func $subscribe (canon lower (func $streams "[method]output-stream.subscribe")))
   (core func $drop (canon resource.drop $pollable))
-  (core func $write (canon lower (func $types "[method]descriptor.write") (memory $libc "memory")))
-  (core func $append (canon lower (func $types "[method]descriptor.append-via-stream") (memory $libc "memory")))
-  (core func $mkdir (canon lower (func $types "[method]descriptor.create-directory-at") (memory $libc "memory")))
-  (core func $open (canon lower (func $types "[method]descriptor.open-at") (memory $libc "memory")))
+  (core func $write (canon lower (func $types "[method]descriptor.write") (memory (core memory $libc "memory"))))
+  (core func $append (canon lower (func $types "[method]descriptor.append-via-stream") (memory (core memory $libc "memory"))))
+  (core func $mkdir (canon lower (func $types "[method]descriptor.create-directory-at") (memory (core memory $libc "memory"))))
+  (core func $open (canon lower (func $types "[method]descriptor.open-at") (memory (core memory $libc "memory"))))
   (core func $directories (canon lower (func $preopens "get-directories")
-    (memory $libc "memory") (realloc (func $libc "realloc"))))
+    (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
 
   (core module $program
     (import "libc" "memory" (memory 3))

@@ -2,11 +2,11 @@
 ;; code of wasi:sockets/network, or with 100 if it works. The test puts numbers in the place of both, and of PORT.
 (component $C
   (import "wasi:io/poll@0.2.0" (instance $poll
-    (export $pollable "pollable" (type (sub resource)))
+    (export "pollable" (type $pollable (sub resource)))
     (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
   (alias export $poll "pollable" (type $pollable))
   (import "wasi:sockets/network@0.2.0" (instance $net
-    (export $network "network" (type (sub resource)))
+    (export "network" (type $network (sub resource)))
     (type $codes (enum
       "unknown" "access-denied" "not-supported" "invalid-argument"
       "out-of-memory" "timeout" "concurrency-conflict" "not-in-progress"
@@ -14,16 +14,16 @@
       "address-in-use" "remote-unreachable" "connection-refused" "connection-reset"
       "connection-aborted" "datagram-too-large" "name-unresolvable" "temporary-resolver-failure"
       "permanent-resolver-failure"))
-    (export $error-code "error-code" (type (eq $codes)))
+    (export "error-code" (type $error-code (eq $codes)))
     (type $families (enum "ipv4" "ipv6"))
-    (export $family "ip-address-family" (type (eq $families)))
+    (export "ip-address-family" (type $family (eq $families)))
     (type $v4-type (record (field "port" u16) (field "address" (tuple u8 u8 u8 u8))))
-    (export $v4 "ipv4-socket-address" (type (eq $v4-type)))
+    (export "ipv4-socket-address" (type $v4 (eq $v4-type)))
     (type $v6-type (record (field "port" u16) (field "flow-info" u32)
       (field "address" (tuple u16 u16 u16 u16 u16 u16 u16 u16)) (field "scope-id" u32)))
-    (export $v6 "ipv6-socket-address" (type (eq $v6-type)))
+    (export "ipv6-socket-address" (type $v6 (eq $v6-type)))
     (type $address-type (variant (case "ipv4" $v4) (case "ipv6" $v6)))
-    (export $address "ip-socket-address" (type (eq $address-type)))))
+    (export "ip-socket-address" (type $address (eq $address-type)))))
   (alias export $net "network" (type $network))
   (alias export $net "error-code" (type $error-code))
   (alias export $net "ip-address-family" (type $family))
@@ -44,7 +44,7 @@
     (alias outer $C $pollable (type $pollable))
     (alias outer $C $input (type $input))
     (alias outer $C $output (type $output))
-    (export $socket "tcp-socket" (type (sub resource)))
+    (export "tcp-socket" (type $socket (sub resource)))
     (export "[method]tcp-socket.start-bind" (func (param "self" (borrow $socket)) (param "network" (borrow $network))
       (param "local-address" $address) (result (result (error $error-code)))))
     (export "[method]tcp-socket.finish-bind"
@@ -69,9 +69,9 @@
     (alias outer $C $network (type $network))
     (alias outer $C $error-code (type $error-code))
     (alias outer $C $address (type $address))
-    (export $socket "udp-socket" (type (sub resource)))
-    (export $incoming "incoming-datagram-stream" (type (sub resource)))
-    (export $outgoing "outgoing-datagram-stream" (type (sub resource)))
+    (export "udp-socket" (type $socket (sub resource)))
+    (export "incoming-datagram-stream" (type $incoming (sub resource)))
+    (export "outgoing-datagram-stream" (type $outgoing (sub resource)))
     (export "[method]udp-socket.start-bind" (func (param "self" (borrow $socket)) (param "network" (borrow $network))
       (param "local-address" $address) (result (result (error $error-code)))))
     (export "[method]udp-socket.finish-bind"
@@ -88,7 +88,7 @@
   (import "wasi:sockets/ip-name-lookup@0.2.0" (instance $lookup
     (alias outer $C $network (type $network))
     (alias outer $C $error-code (type $error-code))
-    (export $stream "resolve-address-stream" (type (sub resource)))
+    (export "resolve-address-stream" (type $stream (sub resource)))
     (export "resolve-addresses" (func (param "network" (borrow $network)) (param "name" string)
       (result (result (own $stream) (error $error-code)))))))
 
@@ -96,19 +96,19 @@
   (core instance $libc (instantiate $libc))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $network (canon lower (func $instance-network "instance-network")))
-  (core func $tcp-create (canon lower (func $tcp-create "create-tcp-socket") (memory $libc "memory")))
-  (core func $tcp-bind (canon lower (func $tcp "[method]tcp-socket.start-bind") (memory $libc "memory")))
-  (core func $tcp-bound (canon lower (func $tcp "[method]tcp-socket.finish-bind") (memory $libc "memory")))
-  (core func $tcp-listen (canon lower (func $tcp "[method]tcp-socket.start-listen") (memory $libc "memory")))
-  (core func $tcp-listening (canon lower (func $tcp "[method]tcp-socket.finish-listen") (memory $libc "memory")))
-  (core func $tcp-connect (canon lower (func $tcp "[method]tcp-socket.start-connect") (memory $libc "memory")))
-  (core func $tcp-connected (canon lower (func $tcp "[method]tcp-socket.finish-connect") (memory $libc "memory")))
+  (core func $tcp-create (canon lower (func $tcp-create "create-tcp-socket") (memory (core memory $libc "memory"))))
+  (core func $tcp-bind (canon lower (func $tcp "[method]tcp-socket.start-bind") (memory (core memory $libc "memory"))))
+  (core func $tcp-bound (canon lower (func $tcp "[method]tcp-socket.finish-bind") (memory (core memory $libc "memory"))))
+  (core func $tcp-listen (canon lower (func $tcp "[method]tcp-socket.start-listen") (memory (core memory $libc "memory"))))
+  (core func $tcp-listening (canon lower (func $tcp "[method]tcp-socket.finish-listen") (memory (core memory $libc "memory"))))
+  (core func $tcp-connect (canon lower (func $tcp "[method]tcp-socket.start-connect") (memory (core memory $libc "memory"))))
+  (core func $tcp-connected (canon lower (func $tcp "[method]tcp-socket.finish-connect") (memory (core memory $libc "memory"))))
   (core func $tcp-subscribe (canon lower (func $tcp "[method]tcp-socket.subscribe")))
-  (core func $udp-create (canon lower (func $udp-create "create-udp-socket") (memory $libc "memory")))
-  (core func $udp-bind (canon lower (func $udp "[method]udp-socket.start-bind") (memory $libc "memory")))
-  (core func $udp-bound (canon lower (func $udp "[method]udp-socket.finish-bind") (memory $libc "memory")))
-  (core func $udp-stream (canon lower (func $udp "[method]udp-socket.stream") (memory $libc "memory")))
-  (core func $resolve (canon lower (func $lookup "resolve-addresses") (memory $libc "memory")))
+  (core func $udp-create (canon lower (func $udp-create "create-udp-socket") (memory (core memory $libc "memory"))))
+  (core func $udp-bind (canon lower (func $udp "[method]udp-socket.start-bind") (memory (core memory $libc "memory"))))
+  (core func $udp-bound (canon lower (func $udp "[method]udp-socket.finish-bind") (memory (core memory $libc "memory"))))
+  (core func $udp-stream (canon lower (func $udp "[method]udp-socket.stream") (memory (core memory $libc "memory"))))
+  (core func $resolve (canon lower (func $lookup "resolve-addresses") (memory (core memory $libc "memory"))))
 
   (core module $program
     (import "libc" "memory" (memory 1))

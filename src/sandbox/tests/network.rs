@@ -106,9 +106,12 @@ fn requests_are_answered_from_where_it_is_allowed() {
 
 #[test]
 fn requests_are_refused_without_a_network_and_to_what_is_not_allowed() {
-    let port = server(0, 1);
+    let port = server(0, 0);
     let (here, elsewhere) = (network(&["127.0.0.0/8"]), network(&["192.0.2.0/24"]));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hangs_up = silent.local_addr().unwrap().port();
+    thread::spawn(move || silent.accept());
     let cases = [
         (0, format!("127.0.0.1:{port}"), Network::none(), REQUEST_DENIED),
         (1, format!("127.0.0.1:{port}"), Network::none(), REQUEST_DENIED),
@@ -118,7 +121,7 @@ fn requests_are_refused_without_a_network_and_to_what_is_not_allowed() {
         (0, "[::ffff:192.168.0.1]".to_owned(), here.clone(), IP_PROHIBITED),
         (0, format!("127.0.0.1:{closed}"), here.clone(), REFUSED),
         // No TLS there.
-        (1, format!("127.0.0.1:{port}"), here.clone(), TLS_PROTOCOL),
+        (1, format!("127.0.0.1:{hangs_up}"), here.clone(), TLS_PROTOCOL),
     ];
     for (scheme, authority, network, wanted) in cases {
         let ending = run(&request(scheme, &authority, 0, wanted), with(network));
