@@ -110,7 +110,7 @@ impl Files {
         self.open.insert(number, Opened { area, file, appends });
     }
 
-    /// A turn to open something in `area`, if that may change or create anything.
+    /// A turn to open something in `area`.
     pub(super) async fn turn_to_open(&self, area: Option<usize>, creates: bool) -> Result<Option<Turn>, DiskError> {
         match area {
             Some(area) if creates => self.disk.name(area).await.map(Some),
@@ -163,8 +163,8 @@ impl Files {
     }
 }
 
-/// The number that the next resource of `table` will get. Its own tests hold that what was freed last is used first;
-/// where it is full there will be none.
+/// The number that the next resource of `table` will get: wasmtime's own tests hold that what was freed last is used
+/// first. None if the table is full.
 pub(super) fn next_handle(table: &mut ResourceTable) -> Option<u32> {
     let probe = table.push(()).ok()?;
     let handle = probe.rep();

@@ -123,6 +123,14 @@ pub(super) fn limit_files(linker: &mut Linker<Guest>) -> Result<()> {
             answer(guest.filesystem().unlink_file_at(this, path).await)
         })
     })?;
+    types.func_wrap_async("[method]descriptor.remove-directory-at", |mut store: Store<'_>, (this, path)| {
+        Box::new(async move {
+            let (this, path): (This, String) = (this, path);
+            let guest = store.data_mut();
+            let _turn = guest.files.turn_to_rename().await;
+            answer(guest.filesystem().remove_directory_at(this, path).await)
+        })
+    })?;
     types.func_wrap_async("[method]descriptor.open-at", |mut store: Store<'_>, (this, at, path, how, flags)| {
         Box::new(async move {
             let (this, at, path): (This, PathFlags, String) = (this, at, path);

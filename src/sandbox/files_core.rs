@@ -180,6 +180,14 @@ pub(super) fn limit_files(linker: &mut Linker<Guest>) -> Result<()> {
             wasi::path_unlink_file(&mut guest.wasi, &mut memory, fd, path, len).await
         })
     })?;
+    linker.func_wrap_async(PREVIEW1, "path_remove_directory", |mut caller: Caller<'_, Guest>, (fd, path, len)| {
+        Box::new(async move {
+            let (mut memory, guest) = parts(&mut caller)?;
+            // Who measures a directory must find the way back out of it.
+            let _turn = guest.files.turn_to_rename().await;
+            wasi::path_remove_directory(&mut guest.wasi, &mut memory, fd, path, len).await
+        })
+    })?;
     Ok(())
 }
 
