@@ -59,7 +59,7 @@ pub fn ended(outcome: &Outcome, message: Option<String>, started: Timestamp, fin
 /// of the container whose own directories they are.
 pub fn evicted(area: &str, limit_bytes: u64) -> String {
     let units = [(1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"), (1, "")];
-    let (unit, suffix) = units.into_iter().find(|(unit, _)| limit_bytes % unit == 0).unwrap_or((1, ""));
+    let (unit, suffix) = units.into_iter().find(|(unit, _)| limit_bytes.is_multiple_of(*unit)).unwrap_or((1, ""));
     let limit = format!("{}{suffix}", limit_bytes / unit);
     match area.strip_prefix(ROOT_OF) {
         Some(container) => format!("Container {container} exceeded its local ephemeral storage limit \"{limit}\". "),
