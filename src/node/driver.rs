@@ -83,6 +83,8 @@ struct Driver<C: Cluster> {
     started: Timestamp,
     deadline: Deadline,
     cancel: Cancel,
+    /// The pod's object was removed, and nothing more is heard of it.
+    is_gone: bool,
     /// When guests of a deleted pod that may run on must end.
     grace_ends: Option<Instant>,
     used: Vec<Used>,
@@ -102,6 +104,7 @@ impl<C: Cluster> Driver<C> {
             started,
             deadline: Deadline::none(),
             cancel: Cancel::new(),
+            is_gone: false,
             grace_ends: None,
             last_log: None,
             node,
@@ -142,7 +145,7 @@ impl<C: Cluster> Driver<C> {
             tokio::select! {
                 biased;
                 Some(event) = self.steps.next() => self.on(event, &dir).await,
-                changed = self.inbox.changed() => match changed {
+                changed = self.inbox.changed(), if !self.is_gone => match changed {
                     Ok(()) => self.look(),
                     Err(_) => self.gone(),
                 },
@@ -313,6 +316,7 @@ impl<C: Cluster> Driver<C> {
 
     /// The pod's object was removed: by force, or under another's feet.
     fn gone(&mut self) {
+        self.is_gone = true;
         self.grace_ends = None;
         self.stop(Stop::Deleted);
         self.cancel.cancel();

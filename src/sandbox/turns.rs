@@ -39,7 +39,7 @@ impl Turns {
 }
 
 /// Lets all tasks go first that can run. Who is handed a turn would otherwise be run before all others, because tokio puts
-/// a task that another wakes in front: measured, guests at their deadline then wait for three slices of others each.
+/// a task that another wakes in front, and a guest at its deadline would wait for slices of guests that compute.
 /// `tokio::task::yield_now` ends in front, too; a task that wakes itself does not.
 async fn to_the_back() {
     let mut woken = false;
