@@ -33,10 +33,8 @@ fn log(server: &Server, pod: &str, query: &str) -> Value {
 }
 
 #[test]
-fn init_containers_come_first_and_the_others_share_a_volume() {
+fn init_containers_come_first_and_the_others_run_together() {
     let server = Server::start();
-    server.push("write-file", &guest("write-file"));
-    server.push("cat", &guest("cat"));
     server.push("hello", &guest("hello"));
     server.push("exit-code", &guest("exit-code"));
     create(
@@ -111,10 +109,8 @@ fn a_container_that_fails_is_started_again_in_its_pod_and_its_last_log_is_there(
 }
 
 #[test]
-fn a_failure_tells_its_message_from_the_log_if_it_is_asked_to() {
+fn a_trap_is_told_also_where_the_log_would_stand_for_a_message() {
     let server = Server::start();
-    server.push("print-args", &guest("print-args"));
-    server.push("n-lines", &guest("n-lines"));
     server.push("trap", &guest("trap"));
     let mut teller = container("c", &["trap"]);
     teller["terminationMessagePolicy"] = json!("FallbackToLogsOnError");
@@ -128,7 +124,6 @@ fn a_failure_tells_its_message_from_the_log_if_it_is_asked_to() {
 fn a_deleted_pod_is_stopped_at_once_unless_its_guest_may_run_on() {
     let server = Server::start();
     server.push("sleep", &guest("sleep"));
-    server.push("exit0", &guest("exit0"));
     for (name, annotations) in [("stops", json!({})), ("waits", json!({"kiln.dev/on-delete": "wait"}))] {
         create(
             &server,
