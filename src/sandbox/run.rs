@@ -29,7 +29,7 @@ use super::outcome::{Facts, Outcome, Stop, outcome};
 use super::program::{Code, Program};
 use super::stdio::Sink;
 use super::stop::{Cancel, Deadline};
-use super::turns::Credit;
+use super::turns::{Credit, Wakes};
 use super::wasi::{Guest, Mount, World};
 use crate::clock::Clock;
 
@@ -153,10 +153,11 @@ impl Inner {
         let mut started = false;
         let result = {
             let mut guest = pin!(execute(&mut store, program, &mut started));
-            let mut credit = Credit::new(start);
             let computing = async {
+                let (mut credit, wakes) = (Credit::new(), Wakes::new());
                 loop {
-                    let mut turn = self.turns.take(&credit).await;
+                    let mut turn = self.turns.take(credit).await;
+                    let mut waits_since = None;
                     let mut polled = false;
                     // One slice; then, woken again, the next.
                     let slice = poll_fn(|context| {
@@ -165,16 +166,20 @@ impl Inner {
                         }
                         let _awake = self.ticker.awake();
                         let before = self.clock.instant();
-                        let poll = guest.as_mut().poll(context);
+                        let (poll, woken) = wakes.poll(context, |context| guest.as_mut().poll(context));
                         let now = self.clock.instant();
-                        let spent = now.saturating_duration_since(before);
-                        usage.cpu += spent;
-                        credit.spend(spent, now);
+                        let computed = now.saturating_duration_since(before);
+                        usage.cpu += computed;
+                        credit.spend(computed);
+                        waits_since = (!woken).then_some(now);
                         turn = None;
                         poll.map(Some)
                     });
                     if let Some(result) = slice.await {
                         return result;
+                    }
+                    if let Some(since) = waits_since {
+                        credit.earn(self.clock.instant().saturating_duration_since(since));
                     }
                 }
             };

@@ -13,6 +13,8 @@ use crate::api::{node, quantity};
 /// What a pod takes from a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
+    /// As many as it has containers that run at the same time. A node has an instance for each: pods that got some of
+    /// theirs and wait for the rest would otherwise keep one another waiting.
     pub pods: i64,
     pub milli_cpu: i64,
     pub memory_bytes: i64,
@@ -33,7 +35,8 @@ impl Demand {
     /// Of each resource, the sum of the containers' requests, or the largest of an init container if that is more: init
     /// containers run before, one at a time (`k8s.io/component-helpers/resource`, `PodRequests`).
     pub fn of(pod: &Pod) -> Demand {
-        let mut demand = Demand { pods: 1, ..Demand::default() };
+        let containers = pod.spec.as_ref().map_or(0, |s| s.containers.len());
+        let mut demand = Demand { pods: i64::try_from(containers.max(1)).unwrap_or(i64::MAX), ..Demand::default() };
         for container in pod.spec.iter().flat_map(|s| &s.containers) {
             demand.add(&Demand::of_container(container));
         }
@@ -248,7 +251,23 @@ mod tests {
             ..PodSpec::default()
         };
         let demand = Demand::of(&Pod { spec: Some(spec), ..Pod::default() });
-        assert_eq!(demand, Demand { pods: 1, milli_cpu: 750, memory_bytes: 151, storage_bytes: 7 });
+        assert_eq!(demand, Demand { pods: 2, milli_cpu: 750, memory_bytes: 151, storage_bytes: 7 });
+    }
+
+    #[test]
+    fn containers_that_run_together_count_as_pods() {
+        let mut view = node("n", &[("pods", "3")]);
+        let one = pod(&[], None);
+        let mut two = one.clone();
+        let spec = two.spec.as_mut().unwrap();
+        spec.containers.push(Container::default());
+        spec.init_containers = Some(vec![Container::default(); 5]);
+        view.used = Demand::of(&two);
+        let full = "0/1 nodes are available: 1 Too many pods.";
+        assert_eq!(place(&two, &Demand::of(&two), std::slice::from_ref(&view)), Err(full.to_owned()));
+        assert_eq!(place(&one, &Demand::of(&one), std::slice::from_ref(&view)), Ok(0));
+        view.used.add(&Demand::of(&one));
+        assert_eq!(place(&one, &Demand::of(&one), &[view]), Err(full.to_owned()));
     }
 
     #[test]
