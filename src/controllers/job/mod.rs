@@ -23,6 +23,7 @@
 
 pub mod backoff;
 pub mod deadline;
+pub mod indexes;
 pub mod pods;
 pub mod reconcile;
 pub mod status;
