@@ -27,6 +27,7 @@ pub mod indexes;
 pub mod pods;
 pub mod reconcile;
 pub mod status;
+pub mod success_policy;
 pub mod usage;
 pub mod view;
 pub mod wanted;
