@@ -23,6 +23,7 @@
 
 pub mod backoff;
 pub mod deadline;
+pub mod failure_policy;
 pub mod indexes;
 pub mod pods;
 pub mod reconcile;
