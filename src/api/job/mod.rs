@@ -1,5 +1,6 @@
 //! Jobs: their defaults, what Kubernetes demands of them, what may change, and what this version of kiln can honour.
 
+pub mod backoff;
 pub mod defaults;
 mod pod_failure_policy;
 mod status;
@@ -13,6 +14,7 @@ use k8s_openapi::api::batch::v1::Job;
 use crate::api::field::{FieldError, Path};
 
 pub use status::validate_status;
+pub use success_policy::count_indexes;
 pub use validate::warnings;
 
 /// All faults of a Job apart from its metadata. Expects defaults and the generated selector.

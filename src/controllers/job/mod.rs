@@ -23,9 +23,12 @@
 
 pub mod backoff;
 pub mod deadline;
+pub mod failure_policy;
+pub mod indexes;
 pub mod pods;
 pub mod reconcile;
 pub mod status;
+pub mod success_policy;
 pub mod usage;
 pub mod view;
 pub mod wanted;
