@@ -7,6 +7,13 @@ pub const LABEL_CONTROLLER_UID_OLD: &str = "controller-uid";
 pub const LABEL_JOB_NAME: &str = "batch.kubernetes.io/job-name";
 pub const LABEL_JOB_NAME_OLD: &str = "job-name";
 
+/// On a pod of an Indexed Job, as a label and an annotation: its index.
+pub const ANNOTATION_COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// On a pod of a Job with `backoffLimitPerIndex`: how often pods of its index failed before it.
+pub const ANNOTATION_INDEX_FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+/// Likewise those failures that a rule of `podFailurePolicy` ignored; absent if there is none.
+pub const ANNOTATION_INDEX_IGNORED_FAILURES: &str = "batch.kubernetes.io/job-index-ignored-failure-count";
+
 /// On every namespace: its name.
 pub const LABEL_NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
@@ -17,6 +24,8 @@ pub const FINALIZER_FOREGROUND: &str = "foregroundDeletion";
 
 pub const COND_COMPLETE: &str = "Complete";
 pub const COND_FAILED: &str = "Failed";
+/// kiln's own: True once a Job is Complete or Failed, if it asks for that.
+pub const COND_FINISHED: &str = "Finished";
 pub const COND_SUSPENDED: &str = "Suspended";
 pub const COND_SUCCESS_CRITERIA_MET: &str = "SuccessCriteriaMet";
 pub const COND_FAILURE_TARGET: &str = "FailureTarget";
@@ -30,6 +39,18 @@ pub const PHASE_FAILED: &str = "Failed";
 /// On a pod: the instant (RFC 3339, microseconds) at which the node must stop it, because its Job's
 /// `activeDeadlineSeconds` ends then.
 pub const ANNOTATION_DEADLINE: &str = "kiln.dev/deadline";
+/// On a Job: `"true"` gives it the condition [`COND_FINISHED`] at either end.
+pub const ANNOTATION_FINISHED_CONDITION: &str = "kiln.dev/finished-condition";
+/// On a Job: the delays between failures, as `base=1s,factor=2,cap=1m`.
+pub const ANNOTATION_BACKOFF: &str = "kiln.dev/backoff";
+/// On a Job and its pods: `"true"` keeps work whose fate is unknown after a crash from being done again.
+pub const ANNOTATION_AT_MOST_ONCE: &str = "kiln.dev/at-most-once";
+/// On a Job: a new value runs it again once it is finished.
+pub const ANNOTATION_RERUN: &str = "kiln.dev/rerun";
+/// On a Job: the value of [`ANNOTATION_RERUN`] that was last acted on.
+pub const ANNOTATION_RERUN_SEEN: &str = "kiln.dev/rerun-seen";
+/// On a Job that ran again: how its earlier attempts ended, as JSON.
+pub const ANNOTATION_ATTEMPTS: &str = "kiln.dev/attempts";
 /// On a Job with `activeDeadlineSeconds`: `status.startTime` with microseconds, which `startTime` itself cannot hold.
 pub const ANNOTATION_START_TIME: &str = "kiln.dev/start-time";
 /// On a pod: what its containers used, as JSON.

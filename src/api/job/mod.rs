@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod defaults;
 mod pod_failure_policy;
+pub mod rerun;
 mod status;
 mod success_policy;
 mod supported;

@@ -5,43 +5,28 @@
 use k8s_openapi::api::batch::v1::JobSpec;
 
 use crate::api::field::{FieldError, Path};
-use crate::api::job::defaults::INDEXED;
 use crate::api::unsupported::Refusals;
-
-const INDEXES: &str = "only NonIndexed Jobs run; make one Job per index, or let pods take their work from a queue";
 
 pub fn check_spec(spec: &JobSpec, path: &Path, faults: &mut Vec<FieldError>) {
     let JobSpec {
         active_deadline_seconds: _,
         backoff_limit: _,
-        backoff_limit_per_index,
-        completion_mode,
+        backoff_limit_per_index: _,
+        completion_mode: _,
         completions: _,
-        managed_by,
-        manual_selector,
-        max_failed_indexes,
+        managed_by: _,
+        manual_selector: _,
+        max_failed_indexes: _,
         parallelism: _,
-        pod_failure_policy,
-        pod_replacement_policy,
+        pod_failure_policy: _,
+        pod_replacement_policy: _,
         scheduling,
         selector: _,
-        success_policy,
-        suspend,
+        success_policy: _,
+        suspend: _,
         template: _,
-        ttl_seconds_after_finished,
+        ttl_seconds_after_finished: _,
     } = spec;
     let mut no = Refusals::of(path, faults);
-    no.refuse(completion_mode.as_deref() == Some(INDEXED), "completionMode", INDEXES);
-    no.refuse(backoff_limit_per_index.is_some(), "backoffLimitPerIndex", INDEXES);
-    no.refuse(max_failed_indexes.is_some(), "maxFailedIndexes", INDEXES);
-    no.refuse(success_policy.is_some(), "successPolicy", INDEXES);
-    no.refuse(pod_failure_policy.is_some(), "podFailurePolicy", "every failure counts against backoffLimit");
-    let replace = "a pod is replaced as soon as it is being deleted or has failed";
-    no.refuse(pod_replacement_policy.as_deref() == Some("Failed"), "podReplacementPolicy", replace);
-    no.flag(*suspend, "suspend", "create the Job when it may start");
-    let ttl = "delete the Job when its result is no longer needed";
-    no.refuse(ttl_seconds_after_finished.is_some(), "ttlSecondsAfterFinished", ttl);
-    no.text(managed_by, &["kubernetes.io/job-controller"], "managedBy", "kiln manages every Job itself");
-    no.flag(*manual_selector, "manualSelector", "leave it and the selector out; kiln generates one");
     no.refuse(scheduling.is_some(), "scheduling", "pods are placed one by one");
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 
-use crate::api::well_known;
+use crate::api::{meta, well_known};
 
 pub fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|s| s.phase.as_deref()).unwrap_or_default()
@@ -33,6 +33,20 @@ pub fn is_ready(pod: &Pod) -> bool {
 
 /// Whether kiln itself cut the pod off: it ended through no fault of its own, and is not charged to its Job.
 pub fn is_disrupted(pod: &Pod) -> bool {
+    was_cut_off(pod) && !is_at_most_once(pod)
+}
+
+/// Whether kiln itself cut the pod off, and its work must not be done again.
+pub fn is_fate_unknown(pod: &Pod) -> bool {
+    was_cut_off(pod) && is_at_most_once(pod)
+}
+
+/// Whether nothing of it may be started twice, not even if kiln cannot know whether it was.
+pub fn is_at_most_once(pod: &Pod) -> bool {
+    meta::annotation(&pod.metadata, well_known::ANNOTATION_AT_MOST_ONCE) == Some("true")
+}
+
+fn was_cut_off(pod: &Pod) -> bool {
     phase(pod) == well_known::PHASE_FAILED
         && condition(pod, well_known::COND_DISRUPTION_TARGET)
             .is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some(well_known::REASON_NODE_RESTARTED))
@@ -84,7 +98,6 @@ pub fn finished_at(pod: &Pod) -> Timestamp {
 #[cfg(test)]
 pub mod test {
     use super::*;
-    use crate::api::meta;
     use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, PodStatus};
 
     pub fn finished_pod(at: Timestamp, succeeded: bool) -> Pod {

@@ -1,18 +1,19 @@
 //! When failed pods may be replaced: 10 s after the first failure, then 20 s, 40 s … up to ten minutes, measured from
-//! the last failure; a success ends the series (kubernetes `pkg/controller/job/backoff_utils.go`).
+//! the last failure; a success ends the series (kubernetes `pkg/controller/job/backoff_utils.go`). A Job may set other
+//! numbers with the annotation `kiln.dev/backoff`.
 //!
 //! The series is computed from the pods themselves, in whatever order they are seen, so that it goes on after a
 //! restart; upstream begins anew there.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::api::meta;
+use crate::api::job::backoff::Setting;
 use crate::api::pod::facts;
+use crate::api::{meta, well_known};
 
-const BASE_SECONDS: i64 = 10;
-const MOST_SECONDS: i64 = 600;
-/// Beyond this the delay is at its maximum, so older failures need not be remembered: 10 s · 2⁶ > 600 s.
+/// Failures whose time is remembered, for pods that are seen out of order; of older ones the number is.
 const REMEMBERED: usize = 8;
 
 /// The failures since the last success, in order of time.
@@ -20,6 +21,20 @@ const REMEMBERED: usize = 8;
 pub struct Backoff {
     last_success: Option<Timestamp>,
     failures: Vec<Timestamp>,
+    /// How many there were before those.
+    older: u32,
+}
+
+/// What a Job asks for. Admission has refused what cannot be read.
+pub fn setting(job: &Job) -> Setting {
+    let text = meta::annotation(&job.metadata, well_known::ANNOTATION_BACKOFF);
+    text.and_then(|text| Setting::parse(text).ok()).unwrap_or_default()
+}
+
+/// When a pod ended. `now` is when that is seen. A time in the status is cut to the second: the pod ended within the
+/// second that follows it.
+pub fn ended_at(pod: &Pod, now: Timestamp) -> Timestamp {
+    meta::add_seconds(facts::finished_at(pod), 1).min(now)
 }
 
 impl Backoff {
@@ -28,26 +43,31 @@ impl Backoff {
         if facts::is_disrupted(pod) || !facts::is_finished(pod) {
             return;
         }
-        // A time in the status is cut to the second: the pod finished within the second that follows it.
-        let finished = meta::add_seconds(facts::finished_at(pod), 1).min(now);
+        let finished = ended_at(pod, now);
         if facts::has_succeeded(pod) {
             self.last_success = self.last_success.max(Some(finished));
+            let before = self.failures.len();
             self.failures.retain(|at| *at > finished);
+            if self.failures.len() < before || self.failures.is_empty() {
+                self.older = 0;
+            }
         } else if self.last_success.is_none_or(|success| finished > success) {
             let place = self.failures.partition_point(|at| *at < finished);
             self.failures.insert(place, finished);
             if self.failures.len() > REMEMBERED {
                 self.failures.remove(0);
+                self.older = self.older.saturating_add(1);
             }
         }
     }
 
-    /// When the next pod may be created; `None` if at once.
-    pub fn until(&self) -> Option<Timestamp> {
-        let last = self.failures.last()?;
-        let doublings = u32::try_from(self.failures.len() - 1).unwrap_or(u32::MAX).min(16);
-        let seconds = (BASE_SECONDS << doublings).min(MOST_SECONDS);
-        Some(last.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX))
+    /// When the next pod may be created; `None` if at once. Failures before `since` were those of an earlier attempt.
+    pub fn until(&self, setting: &Setting, since: Option<Timestamp>) -> Option<Timestamp> {
+        let recent = self.failures.len() - since.map_or(0, |since| self.failures.partition_point(|at| *at < since));
+        let older = if recent == self.failures.len() { self.older } else { 0 };
+        let last = self.failures.last().filter(|_| recent > 0)?;
+        let failures = u32::try_from(recent).unwrap_or(u32::MAX).saturating_add(older);
+        Some(last.saturating_add(setting.delay(failures)).unwrap_or(Timestamp::MAX))
     }
 }
 
@@ -55,6 +75,7 @@ impl Backoff {
 mod tests {
     use super::*;
     use crate::api::pod::facts::test::finished_pod;
+    use jiff::SignedDuration;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -65,7 +86,7 @@ mod tests {
         for &(second, succeeded) in pods {
             backoff.observe(&finished_pod(at(second), succeeded), at(second));
         }
-        backoff.until().map(|t| t.as_second())
+        backoff.until(&Setting::default(), None).map(|t| t.as_second())
     }
 
     #[test]
@@ -94,6 +115,32 @@ mod tests {
         let mut backoff = Backoff::default();
         let seen: Timestamp = "1970-01-01T00:00:07.9Z".parse().unwrap();
         backoff.observe(&finished_pod(at(7), false), seen);
-        assert_eq!(backoff.until(), Some(seen.saturating_add(SignedDuration::from_secs(10)).unwrap()));
+        assert_eq!(
+            backoff.until(&Setting::default(), None),
+            Some(seen.saturating_add(SignedDuration::from_secs(10)).unwrap())
+        );
+    }
+
+    #[test]
+    fn failures_of_an_earlier_attempt_delay_nothing() {
+        let mut backoff = Backoff::default();
+        for second in 1..=20 {
+            backoff.observe(&finished_pod(at(second), false), at(second));
+        }
+        let until = |since: Option<i64>| backoff.until(&Setting::default(), since.map(at)).map(|t| t.as_second());
+        assert_eq!(until(None), Some(620));
+        assert_eq!(until(Some(19)), Some(40), "two since then");
+        assert_eq!(until(Some(21)), None);
+    }
+
+    #[test]
+    fn a_long_series_of_short_delays_is_counted_to_its_end() {
+        let setting = Setting::parse("base=1s,factor=1.1,cap=1m").unwrap();
+        let mut backoff = Backoff::default();
+        for second in 0..30 {
+            backoff.observe(&finished_pod(at(second), false), at(second));
+        }
+        assert_eq!(backoff.until(&setting, None), Some(at(29).saturating_add(setting.delay(30)).unwrap()));
+        assert!(setting.delay(30) > setting.delay(8));
     }
 }

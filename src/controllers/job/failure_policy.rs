@@ -19,9 +19,9 @@ pub enum Verdict {
     FailJob(String),
 }
 
-/// The action of the first rule that matches. An action of a later Kubernetes does not match, as its field demands.
-/// `pod` has failed; whether it has is not asked here.
-pub fn verdict(policy: Option<&PodFailurePolicy>, pod: &Pod) -> Verdict {
+/// The action of the first rule that matches, if one does. An action of a later Kubernetes does not match, as its field
+/// demands. `pod` has failed; whether it has is not asked here.
+pub fn verdict(policy: Option<&PodFailurePolicy>, pod: &Pod) -> Option<Verdict> {
     let rules = policy.map(|p| p.rules.as_slice()).unwrap_or_default();
     let decide = |(i, rule): (usize, &PodFailurePolicyRule)| {
         let what = matching(rule, pod)?;
@@ -33,7 +33,7 @@ pub fn verdict(policy: Option<&PodFailurePolicy>, pod: &Pod) -> Verdict {
             _ => None,
         }
     };
-    rules.iter().enumerate().find_map(decide).unwrap_or(Verdict::Count)
+    rules.iter().enumerate().find_map(decide)
 }
 
 /// What of the pod the rule matches, in words.
@@ -80,8 +80,12 @@ fn condition<'a>(patterns: &[PodFailurePolicyOnPodConditionsPattern], status: &'
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Verdict, *};
     use serde_json::{Value, json};
+
+    fn verdict(policy: Option<&PodFailurePolicy>, pod: &Pod) -> Verdict {
+        super::verdict(policy, pod).unwrap_or(Verdict::Count)
+    }
 
     /// `containers` and `init` by name and exit code; a container without one still runs.
     fn pod(containers: &[(&str, Option<i32>)], init: &[(&str, Option<i32>)], conditions: &[(&str, &str)]) -> Pod {

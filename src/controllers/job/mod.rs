@@ -17,18 +17,27 @@
 //!         Complete                 Failed           never touched again
 //! ```
 //!
-//! One policy, one file: [`wanted`] how many pods there should be, [`backoff`] when a failed pod may be replaced,
-//! [`deadline`] when time is up, [`pods`] what a pod of a Job looks like, [`status`] what is written down, [`usage`] what its pods used,
-//! [`reconcile`] puts them together, [`view`] is what it is told.
+//! One policy, one file: [`wanted`] how many pods there should be, [`manage`] creates and deletes them, [`indexed`] which
+//! index they have, [`backoff`] when a failed pod may be replaced, [`failure_policy`] and [`success_policy`] what the
+//! Job's own rules say, [`deadline`] when time is up, [`suspend`] a pause, [`rerun`] another attempt, [`pods`] what a pod
+//! of a Job looks like, [`count`] what has ended, [`end`] why and how the Job ends, [`status`] what is written down,
+//! [`usage`] what its pods used; [`reconcile`] puts them together, [`view`] and [`tracked`] are what it is told.
 
 pub mod backoff;
+mod count;
 pub mod deadline;
+mod end;
 pub mod failure_policy;
+pub mod indexed;
 pub mod indexes;
+mod manage;
 pub mod pods;
 pub mod reconcile;
+pub mod rerun;
 pub mod status;
 pub mod success_policy;
+pub mod suspend;
+pub mod tracked;
 pub mod usage;
 pub mod view;
 pub mod wanted;
@@ -64,9 +73,7 @@ impl Controller for JobController {
     }
 
     fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<Key>, now: Timestamp) {
-        if let Some(key) = self.view.observe(seen, now) {
-            queue.add_now(key);
-        }
+        self.view.observe(seen, now, |key| queue.add_now(key));
     }
 
     fn reconcile(&mut self, key: &Key, now: Timestamp) -> Plan {

@@ -8,17 +8,22 @@ use k8s_openapi::api::batch::v1::JobSpec;
 pub struct Counts {
     pub active: i32,
     pub succeeded: i32,
+    /// Indexes that have failed for good.
+    pub failed_indexes: i32,
 }
 
 /// The number of pods that should be active.
 ///
-/// - Fixed count (`completions` is set; a single Job is 1 of 1): what is still missing, at most `parallelism`.
+/// - Fixed count (`completions` is set; a single Job is 1 of 1): what is still missing, at most `parallelism`. Of an Indexed
+///   Job no index is tried again that has failed for good.
 /// - Work queue (`completions` is absent): `parallelism` until one pod has succeeded; from then on none is created, and
 ///   those that run are left to finish.
 pub fn wanted_active(spec: &JobSpec, counts: Counts) -> i32 {
     let parallelism = spec.parallelism.unwrap_or(1).max(0);
     match spec.completions {
-        Some(completions) => completions.saturating_sub(counts.succeeded).clamp(0, parallelism),
+        Some(completions) => {
+            completions.saturating_sub(counts.succeeded).saturating_sub(counts.failed_indexes).clamp(0, parallelism)
+        }
         None if counts.succeeded > 0 => counts.active.min(parallelism),
         None => parallelism,
     }
@@ -38,7 +43,7 @@ mod tests {
 
     fn wanted(completions: Option<i32>, parallelism: i32, active: i32, succeeded: i32) -> (i32, bool) {
         let spec = JobSpec { completions, parallelism: Some(parallelism), ..JobSpec::default() };
-        let counts = Counts { active, succeeded };
+        let counts = Counts { active, succeeded, failed_indexes: 0 };
         (wanted_active(&spec, counts), is_complete(&spec, counts))
     }
 

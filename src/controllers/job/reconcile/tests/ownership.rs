@@ -1,0 +1,77 @@
+//! Pods that a Job takes and lets go.
+
+use serde_json::json;
+
+use super::*;
+
+fn manual() -> World {
+    world_of(
+        json!({"completions": 2, "parallelism": 2, "manualSelector": true, "selector": {"matchLabels": {"app": "a"}}}),
+    )
+}
+
+/// A pod that nobody owns.
+fn free_pod(name: &str, app: &str) -> Pod {
+    let pod = json!({"metadata": {"name": name, "namespace": "default", "uid": name, "labels": {"app": app}},
+        "spec": {"containers": []}, "status": {"phase": "Pending"}});
+    serde_json::from_value(pod).unwrap()
+}
+
+#[test]
+fn a_pod_that_matches_and_that_nobody_owns_is_taken_and_counted() {
+    let mut w = manual();
+    w.set_pod(free_pod("mine", "a"));
+    w.set_pod(free_pod("other", "b"));
+    w.settle();
+    assert_eq!((w.numbers(), w.pods.len()), ((2, 0, 0), 3));
+    assert_eq!(meta::controller_of(&w.pods["mine"].metadata).unwrap().uid, "job");
+    assert!(is_tracked(&w.pods["mine"]) && !is_tracked(&w.pods["other"]));
+    w.exit_pod("mine", 0);
+    w.settle();
+    assert_eq!(w.numbers(), (1, 1, 0));
+}
+
+#[test]
+fn pods_that_were_there_before_the_job_are_taken() {
+    let mut w = manual();
+    w.view = View::default();
+    w.set_pod(free_pod("early", "a"));
+    w.tell_job();
+    w.settle();
+    assert!(meta::controller_of(&w.pods["early"].metadata).is_some());
+}
+
+#[test]
+fn a_pod_that_matches_no_more_is_let_go_and_replaced() {
+    let mut w = manual();
+    w.settle();
+    let name = w.active()[0].clone();
+    let mut pod = w.pods[&name].clone();
+    pod.metadata.labels = Some([("app".to_owned(), "b".to_owned())].into());
+    w.set_pod(pod);
+    w.settle();
+    let lost = &w.pods[&name].metadata;
+    assert_eq!((lost.owner_references.as_ref(), lost.finalizers.as_ref()), (None, None));
+    assert_eq!((w.numbers(), w.pods.len()), ((2, 0, 0), 3));
+    let mut back = w.pods[&name].clone();
+    back.metadata.labels = Some([("app".to_owned(), "a".to_owned())].into());
+    w.set_pod(back);
+    w.settle();
+    assert_eq!(w.numbers(), (2, 0, 0), "taken back, and one too many then");
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_and_a_job_that_is_take_nothing() {
+    let mut w = manual();
+    let mut pod = free_pod("leaving", "a");
+    pod.metadata.deletion_timestamp = Some(meta::time(w.now));
+    w.set_pod(pod);
+    w.settle();
+    assert_eq!(w.pods["leaving"].metadata.owner_references, None);
+    w.job.metadata.deletion_timestamp = Some(meta::time(w.now));
+    w.job.metadata.finalizers = Some(vec!["orphan".to_owned()]);
+    w.tell_job();
+    w.set_pod(free_pod("late", "a"));
+    w.settle();
+    assert_eq!(w.pods["late"].metadata.owner_references, None);
+}
