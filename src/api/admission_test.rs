@@ -158,7 +158,6 @@ fn what_a_job_cannot_have_yet_is_refused_and_still_validated() {
             "spec.maxFailedIndexes",
             "spec.podReplacementPolicy",
             "spec.suspend",
-            "spec.ttlSecondsAfterFinished",
             "spec.managedBy",
         ]
     );

@@ -28,7 +28,7 @@ pub fn check_spec(spec: &JobSpec, path: &Path, faults: &mut Vec<FieldError>) {
         success_policy,
         suspend,
         template: _,
-        ttl_seconds_after_finished,
+        ttl_seconds_after_finished: _,
     } = spec;
     let mut no = Refusals::of(path, faults);
     no.refuse(completion_mode.as_deref() == Some(INDEXED), "completionMode", INDEXES);
@@ -39,8 +39,6 @@ pub fn check_spec(spec: &JobSpec, path: &Path, faults: &mut Vec<FieldError>) {
     let replace = "a pod is replaced as soon as it is being deleted or has failed";
     no.refuse(pod_replacement_policy.as_deref() == Some("Failed"), "podReplacementPolicy", replace);
     no.flag(*suspend, "suspend", "create the Job when it may start");
-    let ttl = "delete the Job when its result is no longer needed";
-    no.refuse(ttl_seconds_after_finished.is_some(), "ttlSecondsAfterFinished", ttl);
     no.text(managed_by, &["kubernetes.io/job-controller"], "managedBy", "kiln manages every Job itself");
     no.flag(*manual_selector, "manualSelector", "leave it and the selector out; kiln generates one");
     no.refuse(scheduling.is_some(), "scheduling", "pods are placed one by one");
