@@ -205,11 +205,11 @@ fn terminated_pods_beyond_the_threshold_go_and_stay_counted() {
     });
     assert_eq!(kept.len(), 3);
     assert!(kept.iter().all(|pod| server.log(pod).contains("hello")), "what stays has its log");
-    // Those of another Job push out the older ones.
-    server.create(&job("more", "hello", &["hello"], "  completions: 3\n  parallelism: 3"));
-    server.wait_for_end("more");
+    // Those of another Job push out the older ones; of the same second, those whose name comes first.
+    server.create(&job("zen", "hello", &["hello"], "  completions: 3\n  parallelism: 3"));
+    server.wait_for_end("zen");
     wait_until_without_pods(&server, "ten");
-    assert_eq!(server.pods("more").len(), 3);
+    assert_eq!(server.pods("zen").len(), 3);
     assert_eq!(server.pods("endless").len(), 1, "what runs stays");
     assert_eq!(server.job("ten")["status"]["succeeded"], 10);
 }
