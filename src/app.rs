@@ -25,6 +25,8 @@ use crate::control::runner::Runner;
 use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
 use crate::controllers::job::JobController;
+use crate::controllers::pod_gc::PodGc;
+use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
 use crate::http::{self, Api};
 use crate::ids::Ids;
@@ -116,6 +118,14 @@ impl App {
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
         let runner = Runner::new(EventTtl::default(), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        if config.expire_jobs {
+            let runner = Runner::new(TtlAfterFinished::default(), store.clone(), recorder.clone(), now);
+            tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        }
+        if let Some(threshold) = config.terminated_pods {
+            let runner = Runner::new(PodGc::new(threshold), store.clone(), recorder.clone(), now);
+            tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        }
         let runner = Runner::new(Scheduler::default(), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());

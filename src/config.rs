@@ -35,6 +35,9 @@ pub const COMPILE_PATIENCE: u64 = 4;
 /// 2.8 of address space, on two cores; a machine with more compiles more functions at once.
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
 
+/// Terminated pods that stay; beyond them the oldest are deleted. kube-controller-manager's own default.
+pub const TERMINATED_PODS: u32 = 12_500;
+
 /// What the parts of kiln are made from.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -49,6 +52,10 @@ pub struct Config {
     /// Addresses that pods which ask for the network may reach; none unless given.
     pub network: Vec<IpNet>,
     pub event_ring: usize,
+    /// Whether finished Jobs are deleted when their time to live is over.
+    pub expire_jobs: bool,
+    /// Terminated pods beyond this number are deleted; `None`: none are.
+    pub terminated_pods: Option<u32>,
     pub compile_cpu_seconds: u64,
     pub compile_memory_bytes: u64,
 }
@@ -64,6 +71,8 @@ impl Config {
             host_paths: Vec::new(),
             network: Vec::new(),
             event_ring: EVENT_RING,
+            expire_jobs: true,
+            terminated_pods: Some(TERMINATED_PODS),
             compile_cpu_seconds: COMPILE_CPU_SECONDS,
             compile_memory_bytes: COMPILE_MEMORY_BYTES,
         }

@@ -53,6 +53,10 @@ pub const ANNOTATION_RERUN_SEEN: &str = "kiln.dev/rerun-seen";
 pub const ANNOTATION_ATTEMPTS: &str = "kiln.dev/attempts";
 /// On a Job with `activeDeadlineSeconds`: `status.startTime` with microseconds, which `startTime` itself cannot hold.
 pub const ANNOTATION_START_TIME: &str = "kiln.dev/start-time";
+/// On a Job: whole seconds after which it is deleted once it has failed, or succeeded. Each stands for
+/// `spec.ttlSecondsAfterFinished` where the Job ended in its way.
+pub const ANNOTATION_TTL_FAILED: &str = "kiln.dev/ttl-seconds-after-failed";
+pub const ANNOTATION_TTL_SUCCEEDED: &str = "kiln.dev/ttl-seconds-after-succeeded";
 /// On a pod: what its containers used, as JSON.
 pub const ANNOTATION_USAGE: &str = "kiln.dev/usage";
 /// A resource name: units of fuel (about one WebAssembly instruction each) that a container may burn.

@@ -49,7 +49,9 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
         None => Some(tempfile::tempdir().map_err(|e| Failure::failed(format!("no temporary directory: {e}")))?),
     };
     let data_dir = args.data_dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
-    let mut config = Config { max_pods: args.max_pods, ..Config::new(data_dir) };
+    // Nothing that has ended is deleted while its output may still be on its way to the terminal.
+    let kept = Config { expire_jobs: false, terminated_pods: None, ..Config::new(data_dir) };
+    let mut config = Config { max_pods: args.max_pods, ..kept };
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
     let runtime = super::runtime()?;

@@ -31,6 +31,9 @@ pub struct ServeArgs {
     /// Pods at once
     #[arg(long, default_value_t = config::DEFAULT_MAX_PODS, value_parser = clap::value_parser!(u32).range(1..=i64::from(config::MOST_PODS)))]
     max_pods: u32,
+    /// Terminated pods that stay; beyond them the oldest are deleted. 0 or less: all stay
+    #[arg(long, value_name = "N", default_value_t = i64::from(config::TERMINATED_PODS), allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(..=i64::from(u32::MAX)))]
+    terminated_pod_gc_threshold: i64,
     #[command(flatten)]
     allow: AllowArgs,
     #[command(flatten)]
@@ -64,6 +67,7 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
         None => app::default_node_name(),
     };
     let mut config = Config { node_name, max_pods: args.max_pods, ..Config::new(args.data_dir) };
+    config.terminated_pods = u32::try_from(args.terminated_pod_gc_threshold).ok().filter(|n| *n > 0);
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
     let runtime = super::runtime()?;

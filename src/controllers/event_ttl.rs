@@ -1,8 +1,13 @@
-//! Events are removed an hour after they last happened, as the API server does (`--event-ttl`).
+//! Events are removed an hour after they were last written, as the API server does (`--event-ttl`, a lease that each
+//! write of the Event renews).
+//!
+//! When an Event was written last is not part of it. Of one that is seen for the first time, also after a restart, the
+//! latest time that it tells of stands for that: nobody writes an Event without one.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
 
 use crate::api::{Key, Kind, Object, meta};
 use crate::control::{Controller, Effect, Plan, Queue, Seen};
@@ -14,6 +19,13 @@ const TTL_SECONDS: i64 = 3600;
 pub struct EventTtl {
     /// The uid and the expiry of each Event.
     events: HashMap<Key, (String, Timestamp)>,
+}
+
+/// The latest time that the Event tells of. One from the future is no reason to keep it for ever.
+fn last_told(event: &Event, now: Timestamp) -> Timestamp {
+    let times = [&event.metadata.creation_timestamp, &event.last_timestamp].map(|t| t.as_ref().map(|t| t.0));
+    let observed = event.series.as_ref().and_then(|s| s.last_observed_time.as_ref()).or(event.event_time.as_ref());
+    times.into_iter().chain([observed.map(|t| t.0)]).flatten().max().unwrap_or(now).min(now)
 }
 
 impl Controller for EventTtl {
@@ -35,9 +47,7 @@ impl Controller for EventTtl {
             self.events.remove(&key);
             return;
         }
-        let last = [&event.last_timestamp, &event.metadata.creation_timestamp];
-        // A time from the future is no reason to keep it for ever.
-        let last = last.into_iter().flatten().map(|t| t.0).next().unwrap_or(now).min(now);
+        let last = if seen.change == Change::Added { last_told(event, now) } else { now };
         let expiry = meta::add_seconds(last, TTL_SECONDS);
         self.events.insert(key.clone(), (seen.object.uid().to_owned(), expiry));
         queue.add(key, expiry);
@@ -59,22 +69,76 @@ impl Controller for EventTtl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::api::core::v1::Event;
+    use serde_json::{Value, json};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn event(times: Value) -> Object {
+        let mut value = json!({"metadata": {"name": "e", "uid": "u"}, "involvedObject": {}});
+        for (field, time) in times.as_object().unwrap() {
+            match field.as_str() {
+                "creationTimestamp" => value["metadata"][field] = time.clone(),
+                _ => value[field] = time.clone(),
+            }
+        }
+        Object::from(serde_json::from_value::<Event>(value).unwrap())
+    }
+
+    fn expiry(ttl: &mut EventTtl, change: Change, object: &Object, now: i64) -> i64 {
+        let mut queue = Queue::default();
+        ttl.observe(&Seen { change, object, old: None }, &mut queue, at(now));
+        let due = queue.next_due().unwrap();
+        assert_eq!(ttl.reconcile(&object.key(), meta::add_seconds(due, -1)).again, Some(due), "not before");
+        assert_eq!(ttl.reconcile(&object.key(), due).effects.len(), 1);
+        due.as_second()
+    }
+
+    #[test]
+    fn an_event_lives_an_hour_from_the_latest_time_that_it_tells_of() {
+        let time = |second: i64| format!("1970-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
+        let micro = |second: i64| time(second).replace('Z', ".000000Z");
+        let cases = [
+            (json!({}), 1000, "nothing told: now"),
+            (json!({"creationTimestamp": time(100)}), 100, "when it was made"),
+            (json!({"creationTimestamp": time(100), "lastTimestamp": time(200)}), 200, "when it last happened"),
+            (json!({"creationTimestamp": time(100), "lastTimestamp": time(5)}), 100, "not when it is told late"),
+            (json!({"creationTimestamp": time(100), "lastTimestamp": time(3000)}), 1000, "not from the future"),
+            (json!({"creationTimestamp": time(100), "eventTime": micro(150)}), 150, "of the newer sort"),
+            (
+                json!({"creationTimestamp": time(100), "eventTime": micro(150),
+                    "series": {"count": 2, "lastObservedTime": micro(300)}}),
+                300,
+                "of the newer sort, again and again",
+            ),
+        ];
+        for (times, from, why) in cases {
+            let found = expiry(&mut EventTtl::default(), Change::Added, &event(times), 1000);
+            assert_eq!(found, from + TTL_SECONDS, "{why}");
+        }
+    }
+
+    #[test]
+    fn each_write_renews_the_hour() {
+        let mut ttl = EventTtl::default();
+        let object = event(json!({"lastTimestamp": "1970-01-01T00:00:10Z"}));
+        assert_eq!(expiry(&mut ttl, Change::Added, &object, 10), 10 + TTL_SECONDS);
+        assert_eq!(expiry(&mut ttl, Change::Modified, &object, 500), 500 + TTL_SECONDS);
+    }
 
     #[test]
     fn an_event_that_happens_again_lives_an_hour_longer() {
-        let at = |s| Timestamp::from_second(s).unwrap();
         let (mut ttl, mut queue) = (EventTtl::default(), Queue::default());
-        let mut event = Event::default();
-        event.metadata.name = Some("e".to_owned());
-        for last in [0, 100] {
-            event.last_timestamp = Some(meta::time(at(last)));
-            let object = Object::from(event.clone());
-            ttl.observe(&Seen { change: Change::Added, object: &object, old: None }, &mut queue, at(last));
+        let object = event(json!({}));
+        for (change, now) in [(Change::Added, 0), (Change::Modified, 100)] {
+            ttl.observe(&Seen { change, object: &object, old: None }, &mut queue, at(now));
         }
         let key = queue.pop_due(at(3600)).expect("due an hour after it first happened");
         let plan = ttl.reconcile(&key, at(3600));
         assert_eq!((plan.effects.len(), plan.again), (0, Some(at(3700))));
         assert_eq!(ttl.reconcile(&key, at(3700)).effects.len(), 1);
+        ttl.observe(&Seen { change: Change::Deleted, object: &object, old: None }, &mut queue, at(3700));
+        assert_eq!(ttl.reconcile(&key, at(9999)), Plan::default());
     }
 }

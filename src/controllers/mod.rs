@@ -4,3 +4,5 @@
 pub mod event_ttl;
 pub mod gc;
 pub mod job;
+pub mod pod_gc;
+pub mod ttl;

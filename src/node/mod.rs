@@ -209,3 +209,7 @@ fn concerns_driver(known: &Pod, now: &Pod) -> bool {
     };
     relevant(known) != relevant(now)
 }
+
+#[cfg(test)]
+#[path = "gone_test.rs"]
+mod gone_test;

@@ -7,7 +7,9 @@ use super::harness::{Server, guest, job, wait_for};
 #[test]
 fn three_kills_of_a_large_job_end_in_exactly_its_completions() {
     const COMPLETIONS: i64 = 20_000;
-    let mut server = Server::start();
+    // Its pods are counted at the end, so that all of them stay.
+    let keep = ["--terminated-pod-gc-threshold", "0"];
+    let mut server = Server::start_with(tempfile::tempdir().unwrap(), &keep);
     server.push("ok", &guest("exit0"));
     server.create(&job("large", "ok", &["ok"], &format!("  completions: {COMPLETIONS}\n  parallelism: 64")));
     for kill_at in [2_000, 8_000, 14_000] {
@@ -15,7 +17,7 @@ fn three_kills_of_a_large_job_end_in_exactly_its_completions() {
             let succeeded = server.job("large")["status"]["succeeded"].as_i64().unwrap_or(0);
             if succeeded >= kill_at { Ok(succeeded) } else { Err(succeeded) }
         });
-        server = Server::start_in(server.kill());
+        server = Server::start_with(server.kill(), &keep);
         let after = server.job("large")["status"]["succeeded"].as_i64().unwrap_or(0);
         assert!(after >= seen, "a client has seen {seen}, the server remembers {after}");
     }

@@ -14,6 +14,7 @@ mod compile_limits;
 mod crash;
 mod deadlines;
 mod fairness;
+mod garbage;
 mod harness;
 mod jobs;
 mod kubectl;

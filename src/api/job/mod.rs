@@ -1,5 +1,6 @@
 //! Jobs: their defaults, what Kubernetes demands of them, what may change, and what this version of kiln can honour.
 
+pub mod annotations;
 pub mod backoff;
 pub mod defaults;
 mod pod_failure_policy;
@@ -18,9 +19,10 @@ pub use status::validate_status;
 pub use success_policy::count_indexes;
 pub use validate::warnings;
 
-/// All faults of a Job apart from its metadata. Expects defaults and the generated selector.
+/// All faults of a Job apart from what Kubernetes demands of its metadata. Expects defaults and the generated selector.
 pub fn validate(job: &Job, faults: &mut Vec<FieldError>) {
     let path = Path::root("spec");
+    annotations::validate(&job.metadata, &Path::root("metadata"), faults);
     validate::validate_generated_selector(job, faults);
     match &job.spec {
         Some(spec) => {
@@ -32,13 +34,14 @@ pub fn validate(job: &Job, faults: &mut Vec<FieldError>) {
     validate::validate_host_names(job, faults);
 }
 
-/// All faults of a change, apart from its metadata.
+/// All faults of a change, apart from what Kubernetes demands of its metadata.
 pub fn validate_update(new: &Job, old: &Job, faults: &mut Vec<FieldError>) {
     let path = Path::root("spec");
     let (Some(new_spec), Some(old_spec)) = (&new.spec, &old.spec) else {
         faults.push(FieldError::required(&path, ""));
         return;
     };
+    annotations::validate(&new.metadata, &Path::root("metadata"), faults);
     validate::validate_spec(new_spec, &path, faults);
     supported::check_spec(new_spec, &path, faults);
     update::validate_update(new_spec, old_spec, old.status.as_ref(), &path, faults);

@@ -4,10 +4,13 @@
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
 
 use crate::api::field::{Fault, FieldError, Path};
+use crate::api::job::annotations;
 use crate::api::validate_meta::{json, non_negative};
 use crate::api::well_known::{COND_COMPLETE, COND_FAILED, COND_FAILURE_TARGET, COND_SUCCESS_CRITERIA_MET};
 
 pub fn validate_status(new: &Job, old: &Job, faults: &mut Vec<FieldError>) {
+    // A write of the status may change annotations too.
+    annotations::validate(&new.metadata, &Path::root("metadata"), faults);
     let path = Path::root("status");
     let status = new.status.clone().unwrap_or_default();
     let before = old.status.clone().unwrap_or_default();
