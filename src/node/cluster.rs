@@ -60,6 +60,9 @@ pub trait Cluster: Clone + Send + Sync + 'static {
         logs: Tx,
     ) -> impl Future<Output = Result<u64, ReportError>> + Send;
 
+    /// Waits until everything reported up to this revision would outlive a crash of the cluster; false if it cannot.
+    fn keep(&self, revision: u64) -> impl Future<Output = bool> + Send;
+
     fn node(&self, name: &str) -> impl Future<Output = Option<Arc<Node>>> + Send;
 
     /// Writes a Node that was read before, if nobody else has since; one without a uid is created. Answers it as it is

@@ -30,6 +30,7 @@ use super::termination::Teller;
 use super::usage::{self, Used};
 use super::volumes::PodDir;
 use super::{Shared, interrupted, status};
+use crate::api::pod::facts;
 use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
@@ -222,7 +223,10 @@ impl<C: Cluster> Driver<C> {
         self.machine.starts(index, since);
         // Opened before the pod is seen to run: whoever follows it from then on finds its log.
         let log = Arc::new(self.node.logs.open(self.log_id(index)));
-        self.publish(Tx::new()).await;
+        let revision = self.publish(Tx::new()).await;
+        if facts::is_at_most_once(&self.pod) {
+            self.begin_once(revision).await;
+        }
         self.note_started(index);
         let Prepared { program, argv, env, mounts, disk, network, .. } = prepared;
         let (deadline, cancel) = (self.deadline.clone(), self.cancel.clone());
@@ -238,6 +242,19 @@ impl<C: Cluster> Driver<C> {
             deadline,
             cancel,
         }));
+    }
+
+    /// After a crash a pod is begun again unless the store says that it ran. So one that must not be begun twice waits
+    /// until the store will say so, and does not run at all if it cannot.
+    async fn begin_once(&mut self, revision: Option<u64>) {
+        let is_kept = match revision {
+            Some(revision) => self.node.cluster.keep(revision).await,
+            None => false,
+        };
+        if !is_kept {
+            let message = "the start could not be recorded, and the pod must not be started twice".to_owned();
+            self.stop(Stop::Rejected("UnexpectedError", message));
+        }
     }
 
     async fn ended(&mut self, index: usize, ran: Ran) {

@@ -31,6 +31,8 @@ const LATEST: Duration = Duration::from_secs(60);
 struct Listener {
     /// The pod after each report.
     reports: Arc<Mutex<Vec<Pod>>>,
+    /// What is reported does not outlive a crash.
+    loses: bool,
 }
 
 struct Nothing;
@@ -73,6 +75,10 @@ impl Cluster for Listener {
         change(&mut next);
         reports.push(next);
         Ok(0)
+    }
+
+    async fn keep(&self, _: u64) -> bool {
+        !self.loses
     }
 
     async fn node(&self, _: &str) -> Option<Arc<Node>> {
@@ -180,7 +186,10 @@ enum Deed {
 
 /// Drives the pod to its end; answers the pod after each report.
 fn drive_to_end(pod: &Pod, deeds: &[Deed], slots: usize) -> Vec<Pod> {
-    let cluster = Listener::default();
+    drive_in(Listener::default(), pod, deeds, slots)
+}
+
+fn drive_in(cluster: Listener, pod: &Pod, deeds: &[Deed], slots: usize) -> Vec<Pod> {
     let reports = cluster.reports.clone();
     let (inbox, news) = watch::channel(Arc::new(pod.clone()));
     let driven = drive(node(cluster, slots), Arc::new(pod.clone()), news);
@@ -305,4 +314,18 @@ fn a_guest_may_run_on_to_the_end_of_its_grace_if_it_asks_to() {
     let (waited, stopped) = (lives(&waits), lives(&pod(&[], &[&["loop"]], "Never")));
     eprintln!("lived {waited} us with its grace, {stopped} us without");
     assert!(waited > 200_000 && waited > stopped);
+}
+
+#[test]
+fn a_guest_that_may_run_only_once_does_not_start_before_a_crash_would_show_it() {
+    let mut once = pod(&[], &[&["exit", "0"]], "Never");
+    meta::set_annotation(&mut once.metadata, well_known::ANNOTATION_AT_MOST_ONCE, "true");
+    for loses in [false, true] {
+        let reports = drive_in(Listener { loses, ..Listener::default() }, &once, &[Deed::Wait(200)], 1);
+        let last = reports.last().unwrap();
+        let usage = meta::annotation(&last.metadata, well_known::ANNOTATION_USAGE).unwrap();
+        let usage: serde_json::Value = serde_json::from_str(usage).unwrap();
+        let (phase, ran) = (facts::phase(last), usage["fuel"].as_u64().unwrap() > 0);
+        assert_eq!((phase, ran), if loses { ("Failed", false) } else { ("Succeeded", true) });
+    }
 }

@@ -154,6 +154,10 @@ impl Cluster for Local {
         }
     }
 
+    async fn keep(&self, revision: u64) -> bool {
+        self.store.durable(revision).await.is_ok()
+    }
+
     async fn node(&self, name: &str) -> Option<Arc<Node>> {
         match self.store.get(Kind::Node, &Key::new("", name))? {
             Object::Node(node) => Some(node),
