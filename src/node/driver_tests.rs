@@ -211,7 +211,11 @@ fn drive_to_end(pod: &Pod, deeds: &[Deed], slots: usize) -> Vec<Pod> {
                     set(&inbox, &|pod| {
                         pod.metadata.deletion_timestamp.get_or_insert(meta::time(at));
                         if waits {
-                            meta::set_annotation(&mut pod.metadata, well_known::ANNOTATION_ON_DELETE, well_known::ON_DELETE_WAIT);
+                            meta::set_annotation(
+                                &mut pod.metadata,
+                                well_known::ANNOTATION_ON_DELETE,
+                                well_known::ON_DELETE_WAIT,
+                            );
                         }
                     });
                 }
