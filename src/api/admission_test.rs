@@ -549,6 +549,19 @@ fn a_name_that_makes_poor_host_names_is_warned_of() {
 }
 
 #[test]
+fn an_annotation_that_a_job_cannot_use_is_warned_of() {
+    let annotations = json!({"kiln.dev/network": "outbound", "kiln.dev/on-delete": "wait", "a": "b"});
+    let mut value = job();
+    value["spec"]["template"]["metadata"]["annotations"] = annotations.clone();
+    assert!(warnings(&created(Kind::Job, value.clone())).is_empty(), "its pods can");
+    value["metadata"]["annotations"] = annotations;
+    let warned = |name: &str| {
+        format!("metadata.annotations[{name}]: has no effect on a Job; set it on spec.template.metadata.annotations")
+    };
+    assert_eq!(warnings(&created(Kind::Job, value)), [warned("kiln.dev/network"), warned("kiln.dev/on-delete")]);
+}
+
+#[test]
 fn an_object_without_spec_is_refused_and_not_a_panic() {
     for &kind in Kind::ALL {
         let mut value = json!({"metadata": {}});

@@ -25,7 +25,7 @@ pub fn validate_node(node: &Node, faults: &mut Vec<FieldError>) {
     } = spec;
     let path = Path::root("spec");
     let mut no = Refusals::of(&path, faults);
-    let network = "a WASI pod has no network";
+    let network = "pods have no addresses of their own; one with kiln.dev/network uses those of the machine";
     no.refuse(config_source.is_some(), "configSource", "a node takes its settings from the command line");
     no.text(pod_cidr, &[], "podCIDR", network);
     no.list(pod_cidrs, "podCIDRs", network);

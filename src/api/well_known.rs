@@ -68,5 +68,9 @@ pub const REASON_NODE_RESTARTED: &str = "NodeRestarted";
 pub const ANNOTATION_STOP: &str = "kiln.dev/stop";
 /// On a pod: `outbound` opens the network, to the addresses that the node allows.
 pub const ANNOTATION_NETWORK: &str = "kiln.dev/network";
+/// Its only value.
+pub const NETWORK_OUTBOUND: &str = "outbound";
 /// On a pod: `wait` lets its guests run on to the end of the grace period when it is deleted.
 pub const ANNOTATION_ON_DELETE: &str = "kiln.dev/on-delete";
+/// Its only value.
+pub const ON_DELETE_WAIT: &str = "wait";

@@ -15,7 +15,7 @@ use super::manifest::{self, Item};
 use super::progress::{End, Progress, end};
 use super::{Failure, exit, output};
 use crate::api::pod::facts;
-use crate::api::{ApiError, Key, Kind, Object, meta};
+use crate::api::{ApiError, Key, Kind, Object, admission, meta};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -93,6 +93,8 @@ async fn drive(app: &App, items: Vec<Item>) -> Result<u8, Failure> {
     for item in &items {
         provide_namespace(app, item)?;
         let created = app.create(item.object.clone()).map_err(|e| item.refuse(&e))?;
+        // What a server would send along with its answer.
+        admission::warnings(&created).iter().for_each(|warning| eprintln!("Warning: {warning}"));
         if let Object::Job(job) = &created {
             jobs.insert(created.key(), created.uid().to_owned());
             let spec = job.spec.as_ref();

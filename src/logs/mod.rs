@@ -6,7 +6,7 @@
 //! before its log is complete. Readers see only what is on disk, so nothing read is lost in a crash.
 //!
 //! A guest never waits for its log, and cannot make it grow without bound: the first [`HEAD`] bytes are kept and the
-//! last [`TAIL`], with a line between that says how much was dropped. Of each container the current run's log is kept
+//! last [`TAIL`], with a line between that says how much was dropped, in each stream that has lost something. Of each container the current run's log is kept
 //! and that of the run before, so a container that is restarted for ever fills no disk either.
 
 mod lines;

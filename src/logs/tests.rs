@@ -100,7 +100,45 @@ async fn a_flood_keeps_its_first_and_last_bytes_and_says_what_is_missing() {
     let text = String::from_utf8(log).unwrap();
     assert!(text.starts_with(&line(0)), "begins {:?}", &text[..200]);
     assert!(text.ends_with(&line(lines - 1)), "ends {:?}", &text[text.len() - 200..]);
-    assert!(text.contains("bytes of log dropped here"));
+    assert!(text.contains("bytes of stdout dropped here"));
+}
+
+#[tokio::test]
+async fn each_stream_says_what_is_missing_of_it() {
+    let stdout = |n: usize| format!("o{n:061}\n");
+    for both in [false, true] {
+        let f = Fixture::new();
+        let writer = f.logs.open(Fixture::id());
+        writer.write(Stream::Stderr, b"a few words\n");
+        let lines = 2 * (HEAD + TAIL) / 63;
+        for n in 0..lines {
+            writer.write(Stream::Stdout, stdout(n).as_bytes());
+            if both {
+                writer.write(Stream::Stderr, b"more\n");
+            }
+        }
+        f.finish(writer);
+        let read = async |stream| {
+            let log = f.read(Query { stream, ..Query::default() }).await;
+            String::from_utf8(log).unwrap()
+        };
+        let said = |log: &str, of: &str| -> Option<usize> {
+            let end = log.find(&format!(" bytes of {of} dropped here: "))?;
+            log[..end].rsplit_once("\n[kiln: ")?.1.parse().ok()
+        };
+        let kept = |log: &str| -> usize {
+            log.split_inclusive('\n').filter(|l| !l.starts_with("[kiln: ") && *l != "\n").map(str::len).sum()
+        };
+        let (out, err, all) = (read(Some(Stream::Stdout)).await, read(Some(Stream::Stderr)).await, read(None).await);
+        assert_eq!((said(&out, "stderr"), said(&err, "stdout")), (None, None));
+        assert_eq!(said(&out, "stdout").unwrap() + kept(&out), lines * 63);
+        assert!(out.starts_with(&stdout(0)) && out.ends_with(&stdout(lines - 1)));
+        assert_eq!((said(&all, "stdout"), said(&all, "stderr")), (said(&out, "stdout"), said(&err, "stderr")));
+        match both {
+            true => assert_eq!(said(&err, "stderr").unwrap() + kept(&err), 12 + lines * 5),
+            false => assert_eq!(err, "a few words\n"),
+        }
+    }
 }
 
 #[tokio::test]

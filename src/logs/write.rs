@@ -7,7 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::record::{self, OVERHEAD, Stream};
+use super::record::{self, OVERHEAD, Record, Stream};
 use super::{HEAD, LogId, Logs, TAIL};
 use crate::store::{Store, Tx};
 
@@ -47,8 +47,37 @@ struct State {
     /// The latest records, once the beginning is full.
     tail: VecDeque<Vec<u8>>,
     tail_bytes: usize,
-    dropped: u64,
+    /// Bytes that were in neither, per stream: who reads only one is told of that one.
+    dropped: Dropped,
     finished: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Dropped {
+    stdout: u64,
+    stderr: u64,
+}
+
+impl Dropped {
+    fn count(&mut self, record: &[u8]) {
+        for Record { stream, bytes, .. } in record::records(record) {
+            let of = match stream {
+                Stream::Stdout => &mut self.stdout,
+                Stream::Stderr => &mut self.stderr,
+            };
+            *of += bytes.len() as u64;
+        }
+    }
+
+    /// Lines for the place where bytes are missing, each in the stream that has lost them.
+    fn notes(self) -> impl Iterator<Item = (Stream, String)> {
+        let each = [(Stream::Stdout, "stdout", self.stdout), (Stream::Stderr, "stderr", self.stderr)];
+        each.into_iter().filter(|(.., bytes)| *bytes > 0).map(|(stream, name, bytes)| {
+            let (first, last) = (HEAD >> 20, TAIL >> 10);
+            let kept = format!("the first {first} MiB and the last {last} KiB of the log are kept");
+            (stream, format!("\n[kiln: {bytes} bytes of {name} dropped here: {kept}]\n"))
+        })
+    }
 }
 
 impl State {
@@ -72,7 +101,7 @@ impl State {
         while self.tail_bytes > TAIL {
             let Some(oldest) = self.tail.pop_front() else { break };
             self.tail_bytes -= oldest.len();
-            self.dropped += (oldest.len() - OVERHEAD) as u64;
+            self.dropped.count(&oldest);
         }
     }
 
@@ -165,14 +194,8 @@ impl LogWriter {
         let mut state = self.live.state.lock();
         let mut tx = Tx::new();
         if !std::mem::replace(&mut state.finished, true) {
-            if state.dropped > 0 {
-                let line = format!(
-                    "\n[kiln: {} bytes of log dropped here: the first {} MiB and the last {} KiB are kept]\n",
-                    state.dropped,
-                    HEAD >> 20,
-                    TAIL >> 10
-                );
-                record::append(&mut state.open, Stream::Stderr, self.logs.0.clock.now(), line.as_bytes());
+            for (stream, line) in state.dropped.notes() {
+                record::append(&mut state.open, stream, self.logs.0.clock.now(), line.as_bytes());
                 state.dirty = true;
             }
             for entry in std::mem::take(&mut state.tail) {

@@ -320,7 +320,7 @@ impl<C: Cluster> Driver<C> {
         }
         let meta = &self.pod.metadata;
         if let Some(at) = &meta.deletion_timestamp {
-            let waits = meta::annotation(meta, well_known::ANNOTATION_ON_DELETE) == Some("wait");
+            let waits = meta::annotation(meta, well_known::ANNOTATION_ON_DELETE) == Some(well_known::ON_DELETE_WAIT);
             self.grace_ends = waits.then(|| self.node.clock.instant_of(at.0));
             self.stop(Stop::Deleted);
             self.on_time();

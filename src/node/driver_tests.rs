@@ -220,7 +220,11 @@ fn drive_in(cluster: Listener, pod: &Pod, deeds: &[Deed], slots: usize) -> Vec<P
                     set(&inbox, &|pod| {
                         pod.metadata.deletion_timestamp.get_or_insert(meta::time(at));
                         if waits {
-                            meta::set_annotation(&mut pod.metadata, well_known::ANNOTATION_ON_DELETE, "wait");
+                            meta::set_annotation(
+                                &mut pod.metadata,
+                                well_known::ANNOTATION_ON_DELETE,
+                                well_known::ON_DELETE_WAIT,
+                            );
                         }
                     });
                 }
@@ -304,7 +308,7 @@ fn init_containers_run_in_order_and_the_others_together() {
 #[test]
 fn a_guest_may_run_on_to_the_end_of_its_grace_if_it_asks_to() {
     let mut waits = pod(&[], &[&["loop"]], "Never");
-    meta::set_annotation(&mut waits.metadata, well_known::ANNOTATION_ON_DELETE, "wait");
+    meta::set_annotation(&mut waits.metadata, well_known::ANNOTATION_ON_DELETE, well_known::ON_DELETE_WAIT);
     let lives = |pod: &Pod| {
         let reports = drive_to_end(pod, &[Deed::Wait(20), Deed::Delete, Deed::Wait(200)], 1);
         let usage = meta::annotation(&reports.last().unwrap().metadata, well_known::ANNOTATION_USAGE).unwrap();

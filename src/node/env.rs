@@ -7,28 +7,19 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::cluster::Cluster;
 use super::fields::{field_value, resource_value};
-use crate::api::names;
 
 /// Why a container cannot be configured yet; it is tried again when a ConfigMap or Secret changes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
-/// The variables of a container.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Environment {
-    pub pairs: Vec<(String, String)>,
-    /// Per source of `envFrom` that has keys which cannot be names: a sentence about them.
-    pub skipped: Vec<String>,
-}
-
-/// The environment: what the container names, after `HOSTNAME` and `PWD`, in the order of Kubernetes.
+/// The environment: what the container names, after `HOSTNAME` and `PWD`, in the order of Kubernetes. Every key of a
+/// ConfigMap or Secret can be a name, as in Kubernetes since 1.34, which skips none.
 pub async fn environment<C: Cluster>(
     cluster: &C,
     pod: &Pod,
     container: &Container,
-) -> Result<Environment, ConfigError> {
-    let mut skipped = Vec::new();
+) -> Result<Vec<(String, String)>, ConfigError> {
     let mut env = Env::default();
     env.set("HOSTNAME", hostname(pod))?;
     if let Some(dir) = &container.working_dir {
@@ -37,29 +28,15 @@ pub async fn environment<C: Cluster>(
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
-        let (pairs, object) = if let Some(from) = &source.config_map_ref {
-            let pairs = config_map(cluster, namespace, &from.name, from.optional).await?;
-            (pairs, format!("configMap {namespace}/{}", from.name))
+        let pairs = if let Some(from) = &source.config_map_ref {
+            config_map(cluster, namespace, &from.name, from.optional).await?
         } else if let Some(from) = &source.secret_ref {
-            let pairs = secret(cluster, namespace, &from.name, from.optional).await?;
-            (pairs, format!("secret {namespace}/{}", from.name))
+            secret(cluster, namespace, &from.name, from.optional).await?
         } else {
             continue;
         };
-        let mut invalid = Vec::new();
         for (key, value) in pairs.unwrap_or_default() {
-            let name = format!("{prefix}{key}");
-            match names::env_var_name(&name).is_empty() {
-                true => env.set(&name, value)?,
-                false => invalid.push(name),
-            }
-        }
-        if !invalid.is_empty() {
-            skipped.push(format!(
-                "Keys [{}] from the EnvFrom {object} were skipped since they are considered invalid environment \
-                 variable names.",
-                invalid.join(", ")
-            ));
+            env.set(&format!("{prefix}{key}"), value)?;
         }
     }
     for var in container.env.iter().flatten() {
@@ -67,7 +44,7 @@ pub async fn environment<C: Cluster>(
             env.set(&var.name, value)?;
         }
     }
-    Ok(Environment { pairs: env.pairs, skipped })
+    Ok(env.pairs)
 }
 
 async fn value_of<C: Cluster>(

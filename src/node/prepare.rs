@@ -7,10 +7,9 @@ use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod};
 
 use super::Shared;
 use super::cluster::Cluster;
-use super::env::{self, ConfigError, Environment};
+use super::env::{self, ConfigError};
 use super::volumes::{self, PodDir, VolumeError};
-use crate::api::{Object, meta, well_known};
-use crate::control::Note;
+use crate::api::{meta, well_known};
 use crate::modules::{Digest, Reference};
 use crate::sandbox::{Disk, Mount, Network, Program};
 
@@ -70,11 +69,7 @@ pub async fn try_prepare<C: Cluster>(
     })?;
     let config = |error: ConfigError| Missing { reason: CONFIG, message: error.to_string(), awaits: Awaits::Config };
     let network = network(pod, &node.config.network)?;
-    let Environment { pairs: env, skipped } = env::environment(&node.cluster, pod, spec).await.map_err(config)?;
-    for message in skipped {
-        let pod = Object::Pod(Arc::new(pod.clone()));
-        node.cluster.note(Note::warning(&pod, "InvalidEnvironmentVariableNames", message));
-    }
+    let env = env::environment(&node.cluster, pod, spec).await.map_err(config)?;
     let argv = env::arguments(spec, &reference.name, &env).map_err(config)?;
     let has_mounts = spec.volume_mounts.as_ref().is_some_and(|m| !m.is_empty());
     let (mounts, disk) = match program.facts().uses_files || has_mounts {

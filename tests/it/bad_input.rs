@@ -114,3 +114,16 @@ fn other_addresses_need_a_token_and_the_token_is_checked() {
     assert_eq!(server.send_with("GET", "/api", &[("Authorization", "Bearer a-long-enough-secret")], b"").0, 200);
     assert_eq!(server.send("GET", "/readyz", "", b"").0, 200, "health needs no token");
 }
+
+#[test]
+fn an_annotation_without_effect_is_accepted_and_kubectl_shows_the_warning() {
+    let server = Server::start();
+    let manifest = job("x", "pi", &["pi"], "");
+    let annotated = manifest.replace("name: x\n", "name: x\n  annotations: {kiln.dev/network: outbound}\n");
+    let file = server.dir.path().join("job.yaml");
+    std::fs::write(&file, annotated).unwrap();
+    let applied = server.kubectl(&["apply", "-f", &file.display().to_string()]);
+    let said = String::from_utf8_lossy(&applied.stderr).into_owned();
+    let warning = "Warning: metadata.annotations[kiln.dev/network]: has no effect on a Job; set it on spec.template";
+    assert!(applied.status.success() && said.contains(warning), "{said}");
+}

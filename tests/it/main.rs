@@ -22,5 +22,6 @@ mod negative;
 mod node;
 mod pods;
 mod programs;
+mod refused;
 mod run;
 mod volumes;

@@ -83,6 +83,17 @@ fn a_wrong_manifest_is_exit_code_2_with_document_line_and_field() {
 }
 
 #[test]
+fn what_has_no_effect_is_warned_of() {
+    let manifest =
+        job("f", "ok", &["ok"], "").replace("name: f\n", "name: f\n  annotations: {kiln.dev/on-delete: wait}\n");
+    let dir = with(&manifest, &[("ok", guest("exit0"))]);
+    let output = run(&dir.path().join("job.yaml"));
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let warning = "Warning: metadata.annotations[kiln.dev/on-delete]: has no effect on a Job; set it on spec.template";
+    assert!(said(&output).contains(warning), "{}", said(&output));
+}
+
+#[test]
 fn a_missing_module_says_where_it_was_looked_for() {
     let dir = with(&job("x", "nothing", &["x"], ""), &[]);
     let output = run(&dir.path().join("job.yaml"));

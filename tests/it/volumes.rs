@@ -1,6 +1,8 @@
 //! What guests find in their volumes, by a guest that prints files (`tests/guests/cat.wat`). Its directories are numbered:
 //! 0 is its root, then come the `volumeMounts` that are no single files, in their order.
 
+use std::os::unix::fs::MetadataExt;
+
 use serde_json::{Value, json};
 
 use super::harness::{Server, guest, wait_for};
@@ -127,4 +129,84 @@ fn the_network_waits_for_a_node_that_allows_it() {
     let meta = json!({"name": "p", "annotations": {"kiln.dev/network": "outbound"}});
     post(&server, "pods", &json!({"metadata": meta, "spec": spec}));
     waits(&server, "--allow-network");
+}
+
+/// The host's file is written in place, and after the pod it has no other name than before.
+#[test]
+fn a_single_file_of_the_host_is_written_in_place() {
+    let host = tempfile::tempdir().unwrap();
+    let path = |file: &str| host.path().join(file).display().to_string();
+    std::fs::write(path("there"), "HELLO\nand more").unwrap();
+    let before = std::fs::metadata(path("there")).unwrap();
+    for (file, type_, holds) in [("there", "File", "hello\nand more"), ("new", "FileOrCreate", "hello\n")] {
+        let server = start(&["--allow-host-path", &host.path().display().to_string()]);
+        let container =
+            json!({"name": "c", "image": "write-file", "volumeMounts": [{"name": "h", "mountPath": "/out"}]});
+        let volumes = json!([{"name": "h", "hostPath": {"path": path(file), "type": type_}}]);
+        pod(&server, json!({"restartPolicy": "Never", "volumes": volumes, "containers": [container]}));
+        assert_eq!(end(&server).0, "Succeeded", "{type_}");
+        assert_eq!(std::fs::read_to_string(path(file)).unwrap(), holds, "{type_}");
+        wait_for("the pod's own name of the file to go", || match std::fs::metadata(path(file)).unwrap().nlink() {
+            1 => Ok(()),
+            names => Err(names),
+        });
+    }
+    let after = std::fs::metadata(path("there")).unwrap();
+    assert_eq!((after.ino(), after.mode()), (before.ino(), before.mode()));
+}
+
+/// Each of the two waits for a file that the other writes, so neither comes to an end unless both run at once.
+#[test]
+fn containers_that_run_at_the_same_time_share_a_volume() {
+    let server = start(&[]);
+    server.push("meet", &guest("meet"));
+    let meets = |name: &str, own: &str, other: &str| {
+        json!({"name": name, "image": "meet", "command": ["meet", own, other],
+            "volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+    };
+    let containers = [meets("a", "from-a", "from-b"), meets("b", "from-b", "from-a")];
+    let volumes = json!([{"name": "v", "emptyDir": {}}]);
+    pod(&server, json!({"restartPolicy": "Never", "volumes": volumes, "containers": containers}));
+    wait_for("both to end", || {
+        let pod = get(&server);
+        if pod["status"]["phase"] == "Succeeded" { Ok(()) } else { Err(pod["status"].clone()) }
+    });
+    for (container, other) in [("a", "from-b"), ("b", "from-a")] {
+        let path = format!("/api/v1/namespaces/default/pods/p/log?container={container}");
+        assert_eq!(server.send("GET", &path, "", b"").1, other, "{container}");
+    }
+}
+
+/// Kubernetes skips no key since 1.34, for there is none that its relaxed rule for names would not allow.
+#[test]
+fn every_key_becomes_a_variable_whatever_a_shell_would_say() {
+    let server = start(&[]);
+    server.push("print-args", &guest("print-args"));
+    post(
+        &server,
+        "configmaps",
+        &json!({"metadata": {"name": "m"}, "data": {"1.a-b": "map", "-": "dash", "OK": "yes"}}),
+    );
+    post(&server, "secrets", &json!({"metadata": {"name": "s"}, "stringData": {".k": "secret"}}));
+    let sources = json!([{"configMapRef": {"name": "m"}}, {"secretRef": {"name": "s"}, "prefix": "a b"},
+        {"configMapRef": {"name": "none", "optional": true}}]);
+    let container =
+        json!({"name": "c", "image": "print-args", "envFrom": sources, "env": [{"name": "OK", "value": "$(1.a-b)!"}]});
+    pod(&server, json!({"restartPolicy": "Never", "containers": [container]}));
+    assert_eq!(end(&server).0, "Succeeded");
+    let log = server.send("GET", "/api/v1/namespaces/default/pods/p/log?stream=Stderr", "", b"").1;
+    let mut found: Vec<&str> = log.as_str().unwrap().split_terminator('\0').collect();
+    found.sort_unstable();
+    assert_eq!(found, ["-=dash", "1.a-b=map", "HOSTNAME=p", "OK=map!", "a b.k=secret"]);
+    let events = server.get("/api/v1/namespaces/default/events");
+    let warned = |e: &&Value| e["type"] == "Warning";
+    assert_eq!(events["items"].as_array().unwrap().iter().filter(warned).count(), 0, "{events}");
+    // A prefix can still be no part of a name.
+    let container = json!({"name": "c", "image": "print-args",
+        "envFrom": [{"configMapRef": {"name": "m"}, "prefix": "a="}]});
+    let refused = json!({"metadata": {"name": "q"}, "spec": {"restartPolicy": "Never", "containers": [container]}});
+    let path = "/api/v1/namespaces/default/pods";
+    let (code, answer) = server.send("POST", path, "application/json", refused.to_string().as_bytes());
+    assert_eq!(code, 422, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("spec.containers[0].envFrom[0].prefix"), "{answer}");
 }

@@ -9,11 +9,15 @@ use crate::api::field::{FieldError, Path};
 use crate::api::job::defaults::{INDEXED, NON_INDEXED};
 use crate::api::job::pod_failure_policy::validate_pod_failure_policy;
 use crate::api::job::success_policy::validate_success_policy;
+use crate::api::meta;
 use crate::api::names;
 use crate::api::pod::validate_template;
 use crate::api::selector::{self, Selector};
 use crate::api::validate_meta::{json, non_negative};
-use crate::api::well_known::{LABEL_CONTROLLER_UID, LABEL_CONTROLLER_UID_OLD, LABEL_JOB_NAME, LABEL_JOB_NAME_OLD};
+use crate::api::well_known::{
+    ANNOTATION_NETWORK, ANNOTATION_ON_DELETE, LABEL_CONTROLLER_UID, LABEL_CONTROLLER_UID_OLD, LABEL_JOB_NAME,
+    LABEL_JOB_NAME_OLD,
+};
 
 const MAX_INDEXED_PARALLELISM: i32 = 100_000;
 const MAX_FAILED_INDEXES: i32 = 100_000;
@@ -217,6 +221,14 @@ pub fn warnings(job: &Job) -> Vec<String> {
              label is recommended: [{}]",
             faults.join(" ")
         ));
+    }
+    // Whoever writes them means the pods, which have the annotations of the template only.
+    for name in [ANNOTATION_NETWORK, ANNOTATION_ON_DELETE] {
+        if meta::annotation(&job.metadata, name).is_some() {
+            warnings.push(format!(
+                "metadata.annotations[{name}]: has no effect on a Job; set it on spec.template.metadata.annotations"
+            ));
+        }
     }
     let wide = |spec: &JobSpec| {
         spec.completion_mode.as_deref() == Some(INDEXED)

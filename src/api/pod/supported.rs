@@ -9,7 +9,7 @@ use crate::api::meta;
 use crate::api::pod::supported_container::{app_armor, check_container, seccomp};
 use crate::api::pod::supported_volume::check_volume;
 use crate::api::unsupported::{Refusals, refusal};
-use crate::api::well_known::{ANNOTATION_NETWORK, ANNOTATION_ON_DELETE};
+use crate::api::well_known::{ANNOTATION_NETWORK, ANNOTATION_ON_DELETE, NETWORK_OUTBOUND, ON_DELETE_WAIT};
 
 const NO_NETWORK: &str = "a WASI pod has no network of its own";
 const NO_PROCESSES: &str = "a WASI pod has no processes, only its module";
@@ -120,8 +120,8 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
 /// happen.
 pub fn check_annotations(metadata: &ObjectMeta, path: &Path, faults: &mut Vec<FieldError>) {
     for (name, value, meaning) in [
-        (ANNOTATION_NETWORK, "outbound", "opens the network, to the addresses that the node allows"),
-        (ANNOTATION_ON_DELETE, "wait", "lets a pod that is deleted run on to the end of its grace period"),
+        (ANNOTATION_NETWORK, NETWORK_OUTBOUND, "opens the network, to the addresses that the node allows"),
+        (ANNOTATION_ON_DELETE, ON_DELETE_WAIT, "lets a pod that is deleted run on to the end of its grace period"),
     ] {
         if let Some(given) = meta::annotation(metadata, name).filter(|given| *given != value) {
             let detail = format!("must be \"{value}\", which {meaning}, or absent");
