@@ -76,6 +76,11 @@ impl Controller for PodGc {
 
     fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<()>, _now: Timestamp) {
         let Object::Pod(pod) = seen.object else { return };
+        let was_finished = matches!(seen.old, Some(Object::Pod(old)) if facts::is_finished(old));
+        if !facts::is_finished(pod) && !was_finished {
+            // Most changes of pods; nothing is known of such a pod.
+            return;
+        }
         let stays = facts::is_finished(pod) && !meta::is_deleting(&pod.metadata) && seen.change != Change::Deleted;
         let key = seen.object.key();
         if let Some(Some(rank)) = self.terminated.remove(&key) {
@@ -164,10 +169,7 @@ mod tests {
                         Effect::Update(object) => object.key(),
                         Effect::Create(_) => panic!("it makes no pods"),
                     };
-                    let mut gone = Pod::default();
-                    gone.metadata.name = Some(key.name.clone());
-                    gone.metadata.namespace = Some(key.namespace).filter(|ns| !ns.is_empty());
-                    self.see(Change::Deleted, &gone);
+                    self.see(Change::Deleted, &pod(&key.name, 0));
                     names.push(key.name);
                 }
                 if plan.again.is_some() {
