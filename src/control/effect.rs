@@ -82,10 +82,13 @@ impl Plan {
         self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Drops the creation of the object at `key`; false if there is none.
+    /// Drops the creation of the object at `key`; false if there is none, or if its name was not generated: then what
+    /// is there matters, and not only that a name is taken.
     pub fn gives_up_creating(&mut self, kind: Kind, key: &Key) -> bool {
         let before = self.effects.len();
-        self.effects.retain(|e| !matches!(e, Effect::Create(o) if o.kind() == kind && o.key() == *key));
+        let generated = |o: &Object| o.meta().generate_name.is_some();
+        let given_up = |o: &Object| o.kind() == kind && o.key() == *key && generated(o);
+        self.effects.retain(|e| !matches!(e, Effect::Create(o) if given_up(o)));
         self.effects.len() < before
     }
 

@@ -187,7 +187,7 @@ fn names(schedule: &str, local: DateTime) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn the_next_time_is_the_one_that_a_scan_of_all_minutes_finds(
