@@ -142,7 +142,7 @@ mod tests {
             ("apiVersion: v1\nkind: Service\n", "document 1, line 2: Service of v1 cannot be run"),
             (
                 &format!("{JOB}---\napiVersion: batch/v1\nkind: CronJob\n"),
-                "document 2, line 11: CronJob of batch/v1 cannot be run: kiln run takes Job (batch/v1), ConfigMap, Secret \
+                "document 2, line 12: CronJob of batch/v1 cannot be run: kiln run takes Job (batch/v1), ConfigMap, Secret \
                  and Namespace (v1); a CronJob needs a server: see kiln serve",
             ),
             (
