@@ -106,3 +106,24 @@ impl Plan {
         tx
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::batch::v1::Job;
+
+    #[test]
+    fn only_a_generated_name_that_is_taken_is_given_up() {
+        let named = |name: &str, generated: bool| {
+            let mut job = Job::default();
+            job.metadata.name = Some(name.to_owned());
+            job.metadata.generate_name = generated.then(|| "j-".to_owned());
+            Effect::Create(job.into())
+        };
+        let mut plan = Plan { effects: vec![named("j-1", true), named("j-2", false)], ..Plan::default() };
+        assert!(!plan.gives_up_creating(Kind::Job, &Key::new("", "j-2")), "who chose the name must see what has it");
+        assert!(!plan.gives_up_creating(Kind::Pod, &Key::new("", "j-1")));
+        assert!(plan.gives_up_creating(Kind::Job, &Key::new("", "j-1")));
+        assert_eq!(plan.effects, [named("j-2", false)]);
+    }
+}

@@ -263,6 +263,24 @@ mod tests {
     }
 
     #[test]
+    fn the_jobs_of_a_cron_job_go_with_it_and_then_their_pods() {
+        let mut owner = k8s_openapi::api::batch::v1::CronJob::default();
+        owner.metadata.uid = Some("cron-uid".to_owned());
+        let (owner, mut child) = (Object::from(owner), job(None));
+        child.meta_mut().owner_references = pod("", &["cron-uid"]).meta().owner_references.clone();
+        let mut f = Fixture::with(&[owner.clone(), child.clone(), pod("a", &["job-uid"])]);
+        assert!(f.plan().is_empty());
+        f.see(Change::Deleted, &owner);
+        let removed = Effect::Remove { kind: Kind::Job, key: Key::new("", "j"), uid: "job-uid".to_owned() };
+        assert_eq!(f.plan(), [removed]);
+        f.see(Change::Deleted, &child);
+        assert!(matches!(&f.plan()[..], [Effect::Remove { kind: Kind::Pod, .. }]));
+        let watched = f.gc.watches();
+        let place = |kind: Kind| watched.iter().position(|k| *k == kind);
+        assert!(place(Kind::CronJob) < place(Kind::Job), "owners are listed before what they own");
+    }
+
+    #[test]
     fn an_object_whose_owner_never_existed_goes_too_and_one_with_another_owner_stays() {
         let mut f = Fixture::with(&[job(None), pod("a", &["gone"]), pod("b", &["gone", "job-uid"])]);
         let effects = f.plan();

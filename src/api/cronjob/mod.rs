@@ -2,6 +2,8 @@
 //!
 //! [`grammar`] reads a schedule, [`schedule`] computes its times in a [`zone`]; the controller only asks them.
 
+#[cfg(test)]
+mod admission_test;
 pub mod defaults;
 mod duration;
 pub mod grammar;
