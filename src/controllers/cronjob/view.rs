@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_job_wakes_its_cron_job_only_when_it_comes_starts_ends_or_goes() {
         let mut view = View::default();
-        let wakes = vec![Key::new("n", "c")];
+        let wakes = [Key::new("n", "c")];
         let steps = [
             (Change::Added, json!({}), true),
             (Change::Modified, json!({"active": 1}), false),
