@@ -178,6 +178,15 @@ fn a_job_is_made_from_it_by_hand_while_it_is_suspended() {
     assert_eq!((jobs(&server).len(), success.get("lastScheduleTime")), (1, None));
     server.kubectl_ok(&["patch", "cronjob", "tick", "--type=merge", "-p", r#"{"spec":{"suspend":false}}"#]);
     wait_for_jobs(&server, "a Job of the schedule", |jobs| jobs.len() > 1);
+
+    // What `kubectl create cronjob` sends, as JSON.
+    let args = ["create", "cronjob", "mine", "--image=ok", "--schedule=@hourly", "--dry-run=client", "-o", "json"];
+    let file = write(&server, "mine.json", &server.kubectl_ok(&[&args[..], &["--", "ok"]].concat()));
+    assert_eq!(server.kubectl_ok(&["create", "-f", &file.display().to_string()]), "cronjob.batch/mine created\n");
+    assert_eq!(
+        cron_job(&server, "mine")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"],
+        "OnFailure"
+    );
 }
 
 #[test]
