@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Namespace;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -22,6 +23,7 @@ use crate::config::{self, Config};
 use crate::control::Recorder;
 use crate::control::recorder::Writer;
 use crate::control::runner::Runner;
+use crate::controllers::cronjob::CronJobController;
 use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
 use crate::controllers::job::JobController;
@@ -113,6 +115,10 @@ impl App {
         tasks.spawn(writer.run(store.clone(), clock.clone(), ids.clone(), stop.clone()));
         tasks.spawn(self.logs.clone().flush_loop(stop.clone()));
         let runner = Runner::new(JobController::new(ids.clone()), store.clone(), recorder.clone(), now);
+        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        // The machine's zone, for schedules that name none; UTC where the machine does not say.
+        let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+        let runner = Runner::new(CronJobController::new(ids.clone(), zone), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
         let runner = Runner::new(GarbageCollector::default(), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));

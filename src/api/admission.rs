@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::batch::v1::{Job, JobStatus};
+use k8s_openapi::api::batch::v1::{CronJobStatus, Job, JobStatus};
 use k8s_openapi::api::core::v1::{Namespace, NamespaceSpec, NamespaceStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::config;
+use crate::api::cronjob;
 use crate::api::error::ApiError;
 use crate::api::event::validate_event;
 use crate::api::field::{FieldError, Path};
@@ -47,6 +48,14 @@ pub fn create(mut object: Object, stamp: &Stamp) -> Result<Object, ApiError> {
             validate_meta_create(kind, &job.metadata, &mut faults);
             job::validate(&job, &mut faults);
             Object::from(job)
+        }
+        Object::CronJob(cron_job) => {
+            let mut cron_job = Arc::unwrap_or_clone(cron_job);
+            cron_job.status = Some(CronJobStatus::default());
+            cronjob::defaults::default_spec(&mut cron_job.spec);
+            validate_meta_create(kind, &cron_job.metadata, &mut faults);
+            cronjob::validate(&cron_job, &mut faults);
+            Object::from(cron_job)
         }
         Object::Pod(pod) => {
             let mut pod = Arc::unwrap_or_clone(pod);
@@ -114,6 +123,15 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
             job::validate_update(&new, old, &mut faults);
             Object::from(new)
         }
+        (Object::CronJob(old), Object::CronJob(new)) => {
+            let mut new = Arc::unwrap_or_clone(new);
+            new.status.clone_from(&old.status);
+            cronjob::defaults::default_spec(&mut new.spec);
+            advance_generation(&mut new.metadata, !semantically_equal(&new.spec, &old.spec));
+            validate_meta_update(&new.metadata, &old.metadata, &mut faults);
+            cronjob::validate_update(&new, old, &mut faults);
+            Object::from(new)
+        }
         (Object::Pod(old), Object::Pod(new)) => {
             let mut new = Arc::unwrap_or_clone(new);
             new.status.clone_from(&old.status);
@@ -179,6 +197,7 @@ pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
             job::validate_status(new, object, &mut faults);
             Arc::make_mut(object).status.clone_from(&new.status);
         }
+        (Object::CronJob(object), Object::CronJob(new)) => Arc::make_mut(object).status.clone_from(&new.status),
         (Object::Pod(object), Object::Pod(new)) => Arc::make_mut(object).status.clone_from(&new.status),
         (Object::Node(object), Object::Node(new)) => Arc::make_mut(object).status.clone_from(&new.status),
         (Object::Namespace(object), Object::Namespace(new)) => Arc::make_mut(object).status.clone_from(&new.status),
@@ -198,6 +217,7 @@ pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
 pub fn warnings(object: &Object) -> Vec<String> {
     match object {
         Object::Job(job) => job::warnings(job),
+        Object::CronJob(cron_job) => cronjob::warnings(cron_job),
         Object::Pod(pod) => {
             let faults = names::dns1123_label(pod.metadata.name.as_deref().unwrap_or_default());
             let warning = || {
@@ -215,7 +235,7 @@ pub fn warnings(object: &Object) -> Vec<String> {
 
 /// Only these kinds count the changes of their spec.
 fn has_generation(kind: Kind) -> bool {
-    matches!(kind, Kind::Job | Kind::Pod)
+    matches!(kind, Kind::CronJob | Kind::Job | Kind::Pod)
 }
 
 fn stamp_meta(meta: &mut ObjectMeta, kind: Kind, stamp: &Stamp) {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -142,6 +142,8 @@ kinds! {
         { namespaced: true, has_status: false, short_names: &[], categories: &[] }
     Event(Event) = "events" / "event"
         { namespaced: true, has_status: false, short_names: &["ev"], categories: &[] }
+    CronJob(CronJob) = "cronjobs" / "cronjob"
+        { namespaced: true, has_status: true, short_names: &["cj"], categories: &["all"] }
     Job(Job) = "jobs" / "job"
         { namespaced: true, has_status: true, short_names: &[], categories: &["all"] }
     Lease(Lease) = "leases" / "lease"
@@ -176,6 +178,13 @@ impl Object {
 
     pub fn uid(&self) -> &str {
         self.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    pub fn as_cron_job(&self) -> Option<&Arc<CronJob>> {
+        match self {
+            Object::CronJob(cron_job) => Some(cron_job),
+            _ => None,
+        }
     }
 
     pub fn as_job(&self) -> Option<&Arc<Job>> {

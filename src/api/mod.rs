@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod age;
 pub mod config;
+pub mod cronjob;
 pub mod decode;
 pub mod deletion;
 pub mod error;

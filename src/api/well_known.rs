@@ -17,6 +17,9 @@ pub const ANNOTATION_INDEX_IGNORED_FAILURES: &str = "batch.kubernetes.io/job-ind
 /// On every namespace: its name.
 pub const LABEL_NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
+/// On a Job of a CronJob: the time that it was made for (RFC 3339, in the zone of the CronJob).
+pub const ANNOTATION_SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+
 /// Keeps a pod until its end has been counted in its Job.
 pub const FINALIZER_JOB_TRACKING: &str = "batch.kubernetes.io/job-tracking";
 pub const FINALIZER_ORPHAN: &str = "orphan";

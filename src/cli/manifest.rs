@@ -79,8 +79,11 @@ fn item(file: &Path, document: Document, now: Timestamp) -> Result<Item, Failure
     };
     let served = Kind::from_gvk(api_version, kind).filter(|kind| KINDS.contains(kind));
     let Some(kind) = served else {
+        // It never ends, and this command waits for the end.
+        let hint = if kind == "CronJob" { "; a CronJob needs a server: see kiln serve" } else { "" };
         let message = format!(
-            "{kind} of {api_version} cannot be run: kiln run takes Job (batch/v1), ConfigMap, Secret and Namespace (v1)"
+            "{kind} of {api_version} cannot be run: kiln run takes Job (batch/v1), ConfigMap, Secret and Namespace \
+             (v1){hint}"
         );
         return Err(at(Some("kind"), message));
     };
@@ -137,6 +140,11 @@ mod tests {
         let cases = [
             ("spec:\n  x: 1\n", "apiVersion and kind must be given"),
             ("apiVersion: v1\nkind: Service\n", "document 1, line 2: Service of v1 cannot be run"),
+            (
+                &format!("{JOB}---\napiVersion: batch/v1\nkind: CronJob\n"),
+                "document 2, line 12: CronJob of batch/v1 cannot be run: kiln run takes Job (batch/v1), ConfigMap, Secret \
+                 and Namespace (v1); a CronJob needs a server: see kiln serve",
+            ),
             (
                 &JOB.replace("spec:\n  template", "spec:\n  paralelism: 2\n  template"),
                 "line 5: unknown field \"spec.paralelism\"",

@@ -82,10 +82,13 @@ impl Plan {
         self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Drops the creation of the object at `key`; false if there is none.
+    /// Drops the creation of the object at `key`; false if there is none, or if its name was not generated: then what
+    /// is there matters, and not only that a name is taken.
     pub fn gives_up_creating(&mut self, kind: Kind, key: &Key) -> bool {
         let before = self.effects.len();
-        self.effects.retain(|e| !matches!(e, Effect::Create(o) if o.kind() == kind && o.key() == *key));
+        let generated = |o: &Object| o.meta().generate_name.is_some();
+        let given_up = |o: &Object| o.kind() == kind && o.key() == *key && generated(o);
+        self.effects.retain(|e| !matches!(e, Effect::Create(o) if given_up(o)));
         self.effects.len() < before
     }
 
@@ -101,5 +104,26 @@ impl Plan {
             });
         }
         tx
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::batch::v1::Job;
+
+    #[test]
+    fn only_a_generated_name_that_is_taken_is_given_up() {
+        let named = |name: &str, generated: bool| {
+            let mut job = Job::default();
+            job.metadata.name = Some(name.to_owned());
+            job.metadata.generate_name = generated.then(|| "j-".to_owned());
+            Effect::Create(job.into())
+        };
+        let mut plan = Plan { effects: vec![named("j-1", true), named("j-2", false)], ..Plan::default() };
+        assert!(!plan.gives_up_creating(Kind::Job, &Key::new("", "j-2")), "who chose the name must see what has it");
+        assert!(!plan.gives_up_creating(Kind::Pod, &Key::new("", "j-1")));
+        assert!(plan.gives_up_creating(Kind::Job, &Key::new("", "j-1")));
+        assert_eq!(plan.effects, [named("j-2", false)]);
     }
 }

@@ -34,7 +34,7 @@ impl Controller for GarbageCollector {
 
     fn watches(&self) -> &'static [Kind] {
         // Owners come before what they own, so that a view being built takes nothing for an orphan.
-        &[Kind::Namespace, Kind::Node, Kind::Job, Kind::Pod, Kind::ConfigMap, Kind::Secret, Kind::Lease]
+        &[Kind::Namespace, Kind::Node, Kind::CronJob, Kind::Job, Kind::Pod, Kind::ConfigMap, Kind::Secret, Kind::Lease]
     }
 
     fn reset(&mut self) {
@@ -260,6 +260,24 @@ mod tests {
         f.see(Change::Deleted, &job(None));
         let removed = f.plan();
         assert!(removed.len() == 2 && removed.iter().all(|e| matches!(e, Effect::Remove { .. })), "{removed:?}");
+    }
+
+    #[test]
+    fn the_jobs_of_a_cron_job_go_with_it_and_then_their_pods() {
+        let mut owner = k8s_openapi::api::batch::v1::CronJob::default();
+        owner.metadata.uid = Some("cron-uid".to_owned());
+        let (owner, mut child) = (Object::from(owner), job(None));
+        child.meta_mut().owner_references = pod("", &["cron-uid"]).meta().owner_references.clone();
+        let mut f = Fixture::with(&[owner.clone(), child.clone(), pod("a", &["job-uid"])]);
+        assert!(f.plan().is_empty());
+        f.see(Change::Deleted, &owner);
+        let removed = Effect::Remove { kind: Kind::Job, key: Key::new("", "j"), uid: "job-uid".to_owned() };
+        assert_eq!(f.plan(), [removed]);
+        f.see(Change::Deleted, &child);
+        assert!(matches!(&f.plan()[..], [Effect::Remove { kind: Kind::Pod, .. }]));
+        let watched = f.gc.watches();
+        let place = |kind: Kind| watched.iter().position(|k| *k == kind);
+        assert!(place(Kind::CronJob) < place(Kind::Job), "owners are listed before what they own");
     }
 
     #[test]

@@ -12,6 +12,7 @@
 mod bad_input;
 mod compile_limits;
 mod crash;
+mod cron_jobs;
 mod deadlines;
 mod fairness;
 mod garbage;

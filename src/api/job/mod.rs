@@ -11,7 +11,8 @@ mod supported;
 mod update;
 mod validate;
 
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::api::field::{FieldError, Path};
 
@@ -45,4 +46,12 @@ pub fn validate_update(new: &Job, old: &Job, faults: &mut Vec<FieldError>) {
     validate::validate_spec(new_spec, &path, faults);
     supported::check_spec(new_spec, &path, faults);
     update::validate_update(new_spec, old_spec, old.status.as_ref(), &path, faults);
+}
+
+/// All faults of a Job's spec within the template of a CronJob. Its selector is generated with each Job, so none is
+/// demanded here, and what the template says of one is for the CronJob to refuse.
+pub(crate) fn validate_template_spec(spec: &JobSpec, path: &Path, faults: &mut Vec<FieldError>) {
+    let generated = JobSpec { selector: Some(LabelSelector::default()), manual_selector: None, ..spec.clone() };
+    validate::validate_spec(&generated, path, faults);
+    supported::check_spec(&generated, path, faults);
 }

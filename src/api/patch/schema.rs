@@ -41,6 +41,7 @@ impl Schema {
 
 pub fn of(kind: Kind) -> &'static Schema {
     match kind {
+        Kind::CronJob => &CRON_JOB,
         Kind::Job => &JOB,
         Kind::Pod => &POD,
         Kind::Node => &NODE,
@@ -62,6 +63,12 @@ static METADATA_ONLY: Schema = Schema(&[("metadata", Field::Object(&META))]);
 static CONDITIONS: Schema = Schema(&[("conditions", by("type"))]);
 
 static NAMESPACE: Schema = Schema(&[("metadata", Field::Object(&META)), ("status", Field::Object(&CONDITIONS))]);
+
+static CRON_JOB: Schema = Schema(&[("metadata", Field::Object(&META)), ("spec", Field::Object(&CRON_JOB_SPEC))]);
+
+static CRON_JOB_SPEC: Schema = Schema(&[("jobTemplate", Field::Object(&JOB_TEMPLATE))]);
+
+static JOB_TEMPLATE: Schema = Schema(&[("metadata", Field::Object(&META)), ("spec", Field::Object(&JOB_SPEC))]);
 
 static JOB: Schema = Schema(&[
     ("metadata", Field::Object(&META)),

@@ -5,7 +5,7 @@
 //! does not say (`x-kubernetes-group-version-kind`, the lists).
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -56,6 +56,7 @@ macro_rules! with_type {
             Kind::ConfigMap => $call::<ConfigMap>($($argument),*),
             Kind::Secret => $call::<Secret>($($argument),*),
             Kind::Event => $call::<Event>($($argument),*),
+            Kind::CronJob => $call::<CronJob>($($argument),*),
             Kind::Job => $call::<Job>($($argument),*),
             Kind::Lease => $call::<Lease>($($argument),*),
         }

@@ -1,6 +1,7 @@
 //! `kubectl get jobs` (`printJob`).
 
 use k8s_openapi::api::batch::v1::{Job, JobStatus};
+use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -31,19 +32,28 @@ pub(super) const COLUMNS: &[Column] = &[
 
 pub(super) fn cells(job: &Job, now: Timestamp) -> Vec<Value> {
     let pod = job.spec.as_ref().and_then(|s| s.template.spec.as_ref());
-    let containers = || pod.iter().flat_map(|p| &p.containers);
-    let names: Vec<&str> = containers().map(|c| c.name.as_str()).collect();
-    let images: Vec<&str> = containers().map(|c| c.image.as_deref().unwrap_or_default()).collect();
     vec![
         name_of(&job.metadata),
         status(job).into(),
         completions(job).into(),
         duration(job.status.as_ref(), now).into(),
         age_of(&job.metadata, now),
-        names.join(",").into(),
-        images.join(",").into(),
+        names(pod).into(),
+        images(pod).into(),
         selector(job.spec.as_ref().and_then(|s| s.selector.as_ref())).into(),
     ]
+}
+
+/// The names of a pod's containers.
+pub(super) fn names(pod: Option<&PodSpec>) -> String {
+    let containers = pod.iter().flat_map(|p| &p.containers);
+    containers.map(|c| c.name.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// Their images.
+pub(super) fn images(pod: Option<&PodSpec>) -> String {
+    let containers = pod.iter().flat_map(|p| &p.containers);
+    containers.map(|c| c.image.as_deref().unwrap_or_default()).collect::<Vec<_>>().join(",")
 }
 
 fn status(job: &Job) -> &'static str {
@@ -89,7 +99,7 @@ fn duration(status: Option<&JobStatus>, now: Timestamp) -> String {
 }
 
 /// The selector in the form that `-l` takes (`FormatLabelSelector`).
-fn selector(selector: Option<&LabelSelector>) -> String {
+pub(super) fn selector(selector: Option<&LabelSelector>) -> String {
     match Selector::compile(selector).map(|s| s.to_string()) {
         Ok(text) if text.is_empty() => NONE.to_owned(),
         Ok(text) => text,

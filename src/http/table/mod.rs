@@ -6,6 +6,7 @@
 
 mod column;
 mod config_map;
+mod cron_job;
 mod event;
 mod job;
 mod lease;
@@ -66,6 +67,7 @@ pub fn columns(kind: Kind) -> &'static [Column] {
         Kind::ConfigMap => config_map::COLUMNS,
         Kind::Secret => secret::COLUMNS,
         Kind::Event => event::COLUMNS,
+        Kind::CronJob => cron_job::COLUMNS,
         Kind::Job => job::COLUMNS,
         Kind::Lease => lease::COLUMNS,
     }
@@ -80,6 +82,7 @@ pub fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::ConfigMap(o) => config_map::cells(o, now),
         Object::Secret(o) => secret::cells(o, now),
         Object::Event(o) => event::cells(o, now),
+        Object::CronJob(o) => cron_job::cells(o, now),
         Object::Job(o) => job::cells(o, now),
         Object::Lease(o) => lease::cells(o, now),
     }
