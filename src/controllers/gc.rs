@@ -110,9 +110,8 @@ fn owners(object: &Object) -> impl Iterator<Item = &str> {
 
 fn delete(object: &Object, propagation: Propagation, now: Timestamp) -> Option<Effect> {
     match deletion::delete(object, &Options { grace: None, propagation: Some(propagation) }, now) {
-        Deletion::Remove => {
-            Some(Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() })
-        }
+        // Only as it is known: somebody may just have given it another owner, or a finalizer.
+        Deletion::Remove => Some(Effect::Update(deletion::over(object, now))),
         Deletion::Mark(marked) => Some(Effect::Update(marked)),
         Deletion::Unchanged => None,
     }
@@ -226,6 +225,11 @@ mod tests {
         pod.into()
     }
 
+    /// At the time of [`Fixture::plan`].
+    fn removal(object: &Object) -> Effect {
+        Effect::Update(deletion::over(object, at(10)))
+    }
+
     struct Fixture {
         gc: GarbageCollector,
         queue: Queue<String>,
@@ -259,16 +263,14 @@ mod tests {
         assert!(f.plan().is_empty());
         f.see(Change::Deleted, &job(None));
         let removed = f.plan();
-        assert!(removed.len() == 2 && removed.iter().all(|e| matches!(e, Effect::Remove { .. })), "{removed:?}");
+        assert_eq!(removed, [removal(&pod("a", &["job-uid"])), removal(&pod("b", &["job-uid"]))]);
     }
 
     #[test]
     fn an_object_whose_owner_never_existed_goes_too_and_one_with_another_owner_stays() {
         let mut f = Fixture::with(&[job(None), pod("a", &["gone"]), pod("b", &["gone", "job-uid"])]);
         let effects = f.plan();
-        let removed =
-            |name: &str| Effect::Remove { kind: Kind::Pod, key: Key::new("", name), uid: format!("uid-{name}") };
-        assert!(effects.contains(&removed("a")), "{effects:?}");
+        assert!(effects.contains(&removal(&pod("a", &["gone"]))), "{effects:?}");
         assert!(effects.contains(&Effect::Update(without_owner(&pod("b", &["gone", "job-uid"]), "gone"))));
     }
 
@@ -286,7 +288,7 @@ mod tests {
         let owner = job(Some(well_known::FINALIZER_FOREGROUND));
         let mut f = Fixture::with(&[owner.clone(), pod("a", &["job-uid"])]);
         let effects = f.plan();
-        assert!(matches!(&effects[..], [Effect::Remove { .. }]), "{effects:?}");
+        assert_eq!(effects, [removal(&pod("a", &["job-uid"]))]);
         f.see(Change::Deleted, &pod("a", &["job-uid"]));
         let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_FOREGROUND));
         assert_eq!(f.plan(), [released]);

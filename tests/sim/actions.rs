@@ -38,11 +38,11 @@ enum Action {
 const ACTIONS: &[(usize, Action)] = &[
     (30, Action::CreateJob),
     (20, Action::EditJob),
-    (8, Action::DeleteJob),
-    (14, Action::DeletePod),
+    (17, Action::DeleteJob),
+    (12, Action::DeletePod),
     (10, Action::ReadForLater),
     (10, Action::WriteWhatWasRead),
-    (3, Action::Cordon),
+    (2, Action::Cordon),
 ];
 
 /// Does one thing; says what.
@@ -67,7 +67,9 @@ fn any(world: &mut World, kind: Kind) -> Option<Object> {
 }
 
 pub fn create_job(world: &mut World) -> String {
-    let name = *world.rng.pick(&NAMES);
+    let taken = |name: &str| world.store().get(Kind::Job, &Key::new("default", name)).is_some();
+    let free: Vec<&str> = NAMES.into_iter().filter(|name| !taken(name)).collect();
+    let name = *world.rng.pick(if free.is_empty() { &NAMES } else { &free });
     let value = shapes::job(&mut world.rng, name);
     let job = Object::deserialize(Kind::Job, value.clone()).expect("a shape is a Job");
     let stamp = admission::Stamp { now: world.clock.now(), uid: world.ids.uid(), suffix: "" };

@@ -120,8 +120,8 @@ impl Books {
         self.revision = event.revision;
         let before = match event.change {
             Change::Deleted => {
-                let finalizers = object.meta().finalizers.iter().flatten().count();
-                assert_eq!(finalizers, 0, "{id:?} was removed under its finalizers by {by:?}");
+                let mut held = object.meta().finalizers.iter().flatten();
+                assert!(held.all(|f| may_take(by, f)), "{id:?} was removed under its finalizers by {by:?}");
                 self.objects.remove(&id)
             }
             _ => self.objects.insert(id.clone(), object.clone()),
@@ -167,6 +167,13 @@ impl Books {
     ) {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let (had, has) = (before.and_then(|p| owner(p)), owner(pod));
+        let goes = event.change == Change::Deleted || !is_tracked(pod);
+        let is_released = goes && before.is_some_and(|p| is_tracked(p));
+        if is_released {
+            assert!(by.is(JOB_CONTROLLER) || by.is(GARBAGE_COLLECTOR), "a pod was released by {by:?}");
+            let first = self.released.insert(pod.metadata.uid.clone().unwrap_or_default());
+            assert!(first, "pod {} was released twice", event.object.key());
+        }
         let Some(uid) = had.clone().or(has.clone()) else { return };
         if let Some(book) = self.jobs.get_mut(&uid) {
             match event.change != Change::Deleted && has.as_ref() == Some(&uid) {
@@ -182,16 +189,11 @@ impl Books {
             }
             match before {
                 None => entry.created.push(pod.clone()),
-                Some(before) if is_tracked(before) && !is_tracked(pod) => {
+                Some(before) if is_released => {
                     entry.released.push(Release { before: before.clone(), after: pod.clone() });
                 }
                 Some(_) => {}
             }
-        }
-        if before.is_some_and(|p| is_tracked(p)) && !is_tracked(pod) {
-            assert!(by.is(JOB_CONTROLLER) || by.is(GARBAGE_COLLECTOR), "a pod was released by {by:?}");
-            let first = self.released.insert(pod.metadata.uid.clone().unwrap_or_default());
-            assert!(first, "pod {} was released twice", event.object.key());
         }
     }
 
@@ -206,6 +208,16 @@ impl Books {
             let has = node.status.as_ref().and_then(|s| s.allocatable.as_ref()?.get("pods")?.0.parse().ok());
             assert!(taken <= has.unwrap_or(0), "node {name} has {has:?} places and gave away {taken}");
         }
+    }
+}
+
+/// Whether a finalizer may go in the write that removes its object: the controller's own, and those that stand for a way
+/// of deletion when a user chooses another.
+fn may_take(by: By, finalizer: &str) -> bool {
+    match finalizer {
+        well_known::FINALIZER_JOB_TRACKING => by.is(JOB_CONTROLLER),
+        well_known::FINALIZER_ORPHAN | well_known::FINALIZER_FOREGROUND => by == By::User,
+        _ => false,
     }
 }
 

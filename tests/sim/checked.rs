@@ -4,12 +4,15 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kiln::api::deletion::{self, Deletion, Options};
 use kiln::api::{Key, Kind, Object, admission, meta};
 use kiln::control::runner::Runner;
 use kiln::control::{Controller, Effect, Plan, Queue, Seen};
 use kiln::ids::Ids;
 use kiln::store::{Precondition, Store, Tx};
+
+use crate::books::{JOB_CONTROLLER, is_tracked};
 
 /// What somebody does to the objects of a decision before it is committed.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,19 @@ pub enum Meddling {
     Delete,
     /// Takes the name of a pod that is to be created.
     TakeName,
+}
+
+/// A defect that a controller is given, to see that it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A success is counted twice.
+    CountsTwice,
+    /// A pod is let go without being counted.
+    ForgetsToCount,
+    /// One pod more is made than was decided.
+    MakesOneMore,
+    /// An end that was announced is taken back.
+    ChangesItsMind,
 }
 
 /// Where the world and the controllers leave word for each other.
@@ -31,12 +47,47 @@ pub struct Desk {
 #[derive(Default)]
 struct Shared {
     wanted: Option<Meddling>,
-    done: Option<Meddling>,
+    /// What was done, and the revision after it.
+    done: Option<(Meddling, u64)>,
+    sabotage: Option<Sabotage>,
 }
 
 impl Desk {
     pub fn new(ids: Ids) -> Desk {
         Desk { shared: Arc::default(), ids }
+    }
+
+    pub fn sabotage(&self, sabotage: Sabotage) {
+        self.shared.lock().unwrap().sabotage = Some(sabotage);
+    }
+
+    /// What comes of a decision in the hands of a bad controller.
+    fn spoil(&self, plan: &mut Plan) {
+        let Some(sabotage) = self.shared.lock().unwrap().sabotage else { return };
+        let mut more = Vec::new();
+        let releases = plan.effects.iter().any(|e| matches!(e, Effect::Update(Object::Pod(p)) if !is_tracked(p)));
+        for effect in &mut plan.effects {
+            match (sabotage, effect) {
+                (Sabotage::MakesOneMore, Effect::Create(Object::Pod(pod))) if more.is_empty() => {
+                    let mut pod = Pod::clone(pod);
+                    (pod.metadata.name, pod.metadata.uid) = (Some("one-more".to_owned()), Some(self.ids.uid()));
+                    more.push(Effect::Create(pod.into()));
+                }
+                (Sabotage::CountsTwice, Effect::Update(Object::Job(job))) => {
+                    let status = Arc::make_mut(job).status.get_or_insert_default();
+                    status.succeeded = status.succeeded.map(|n| n + 1);
+                }
+                (Sabotage::ChangesItsMind, Effect::Update(Object::Job(job))) => {
+                    let status = Arc::make_mut(job).status.get_or_insert_default();
+                    status.conditions.iter_mut().flatten().take(1).for_each(|c| c.status = "False".to_owned());
+                }
+                _ => {}
+            }
+        }
+        if sabotage == Sabotage::ForgetsToCount && releases {
+            plan.effects.retain(|e| !matches!(e, Effect::Update(Object::Job(_))));
+        }
+        plan.effects.extend(more);
     }
 
     /// The next decision is to be meddled with.
@@ -45,8 +96,8 @@ impl Desk {
         (shared.wanted, shared.done) = (meddling, None);
     }
 
-    /// Whether it was.
-    pub fn take_done(&self) -> Option<Meddling> {
+    /// Whether it was, and the revision that this made.
+    pub fn take_done(&self) -> Option<(Meddling, u64)> {
         let mut shared = self.shared.lock().unwrap();
         shared.wanted = None;
         shared.done.take()
@@ -57,8 +108,8 @@ impl Desk {
         let Some(meddling) = shared.wanted else { return };
         let tx = plan.effects.iter().find_map(|effect| self.against(store, effect, meddling, now));
         if let Some(tx) = tx.filter(|tx| !tx.is_empty()) {
-            store.commit(tx).expect("nobody else writes");
-            (shared.wanted, shared.done) = (None, Some(meddling));
+            let committed = store.commit(tx).expect("nobody else writes");
+            (shared.wanted, shared.done) = (None, Some((meddling, committed.revision)));
         }
     }
 
@@ -123,10 +174,13 @@ impl<C: Controller> Controller for Checked<C> {
     }
 
     fn reconcile(&mut self, key: &C::Key, now: Timestamp) -> Plan {
-        let plan = self.inner.reconcile(key, now);
+        let mut plan = self.inner.reconcile(key, now);
         if self.is_pure {
             let again = self.inner.reconcile(key, now);
             assert_eq!(nameless(&plan), nameless(&again), "{} decides {key:?} in two ways", C::NAME);
+        }
+        if C::NAME == JOB_CONTROLLER {
+            self.desk.spoil(&mut plan);
         }
         self.desk.meddle(&self.store, &plan, now);
         plan

@@ -36,6 +36,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use checked::Sabotage;
 use world::World;
 
 /// As many as take a few seconds without optimisation.
@@ -90,6 +91,15 @@ fn whatever_happens_the_books_are_right() {
     let mut failed = failed.into_inner().unwrap();
     failed.sort_unstable();
     assert!(failed.is_empty(), "seeds that fail: {failed:?}; replay one with KILN_SIM_SEED=N cargo test --test sim");
+}
+
+#[test]
+fn a_controller_that_makes_mistakes_is_found_out() {
+    for sabotage in [Sabotage::CountsTwice, Sabotage::ForgetsToCount, Sabotage::MakesOneMore, Sabotage::ChangesItsMind]
+    {
+        let ends_well = |seed| catch_unwind(|| World::new(seed).sabotaged(sabotage).run()).is_ok();
+        assert!(!(1..=5).all(ends_well), "nobody noticed that the Job controller {sabotage:?}");
+    }
 }
 
 #[test]

@@ -12,14 +12,14 @@ use serde_json::json;
 
 use crate::actions::{self, Held};
 use crate::books::{Auditor, Books, By};
-use crate::checked::{Desk, Meddling};
+use crate::checked::{Desk, Meddling, Sabotage};
 use crate::follow::Client;
 use crate::node;
 use crate::process::{Dirs, Process, remove};
 use crate::rng::Rng;
 
 /// Steps that a world takes before it comes to rest.
-const MOST_STEPS: i64 = 700;
+const MOST_STEPS: i64 = 1600;
 
 /// Steps in a row while time stands still: more, and something goes round in circles.
 const TIRELESS: usize = 20_000;
@@ -62,15 +62,15 @@ enum Turn {
 }
 
 const TURNS: &[(usize, Turn)] = &[
-    (420, Turn::Controller),
-    (330, Turn::Node),
-    (70, Turn::User),
+    (430, Turn::Controller),
+    (350, Turn::Node),
+    (60, Turn::User),
     (20, Turn::Events),
-    (110, Turn::Time),
+    (100, Turn::Time),
     (10, Turn::Watcher),
     (5, Turn::Starve),
     (5, Turn::Save),
-    (5, Turn::Crash),
+    (3, Turn::Crash),
 ];
 
 impl World {
@@ -115,6 +115,12 @@ impl World {
     /// Takes whole objects into the hash of its history, and not only their revisions.
     pub fn in_full(mut self) -> World {
         self.auditor.in_full = true;
+        self
+    }
+
+    /// Has the Job controller make mistakes.
+    pub fn sabotaged(self, sabotage: Sabotage) -> World {
+        self.desk.sabotage(sabotage);
         self
     }
 
@@ -172,7 +178,7 @@ impl World {
                 let i = self.rng.below(n);
                 if self.may_step(i) {
                     let meddlings = [Meddling::Touch, Meddling::Delete, Meddling::TakeName];
-                    let meddling = self.rng.percent(6).then(|| *self.rng.pick(&meddlings));
+                    let meddling = self.rng.percent(15).then(|| *self.rng.pick(&meddlings));
                     self.step_controller(i, meddling);
                 }
             }
@@ -216,9 +222,12 @@ impl World {
         let actor = &mut self.running().actors[i];
         let (name, stepped) = (actor.name(), actor.step(now));
         let meddled = self.desk.take_done();
+        if let Some((Meddling::Touch | Meddling::Delete, revision)) = meddled {
+            assert_eq!(self.store().revision(), revision, "{name} decided on a version that was the last no more");
+        }
         if stepped {
             let what = match meddled {
-                Some(meddling) => format!("decides, and somebody comes in between: {meddling:?}"),
+                Some((meddling, _)) => format!("decides, and somebody comes in between: {meddling:?}"),
                 None => "decides".to_owned(),
             };
             self.say(name, &what);
@@ -245,11 +254,14 @@ impl World {
     }
 
     fn pass_time(&mut self) {
-        let due = if self.rng.percent(25) { self.next_due() } else { None };
+        let due = if self.rng.percent(15) { self.next_due() } else { None };
         let now = self.clock.now();
         let by = match due {
             Some(at) => at.duration_since(now).min(SignedDuration::from_secs(1200)),
-            None => SignedDuration::from_millis(self.rng.between(1, 4000)),
+            None => {
+                let most = if self.rng.percent(20) { 10_000 } else { 800 };
+                SignedDuration::from_millis(self.rng.between(1, most))
+            }
         };
         self.advance(by);
     }
