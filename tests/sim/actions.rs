@@ -6,6 +6,8 @@ use kiln::api::deletion::{self, Deletion, Options, Propagation};
 use kiln::api::{ApiError, Key, Kind, Object, admission, meta};
 use kiln::store::{CommitError, Precondition, Tx};
 
+use serde_json::json;
+
 use crate::rng::Rng;
 use crate::shapes::{self, ALL_FIELDS};
 use crate::world::World;
@@ -30,6 +32,9 @@ enum Action {
     EditJob,
     DeleteJob,
     DeletePod,
+    MakeOwned,
+    Hold,
+    LetGo,
     ReadForLater,
     WriteWhatWasRead,
     Cordon,
@@ -40,6 +45,9 @@ const ACTIONS: &[(usize, Action)] = &[
     (20, Action::EditJob),
     (17, Action::DeleteJob),
     (12, Action::DeletePod),
+    (5, Action::MakeOwned),
+    (4, Action::Hold),
+    (8, Action::LetGo),
     (10, Action::ReadForLater),
     (10, Action::WriteWhatWasRead),
     (2, Action::Cordon),
@@ -52,6 +60,9 @@ pub fn act(world: &mut World) -> String {
         Action::EditJob => edit_job(world),
         Action::DeleteJob => delete_job(world),
         Action::DeletePod => delete_pod(world),
+        Action::MakeOwned => make_owned(world),
+        Action::Hold => hold(world),
+        Action::LetGo => let_go(world).unwrap_or_else(|| "holds nothing".to_owned()),
         Action::ReadForLater => read(world),
         Action::WriteWhatWasRead => write(world),
         Action::Cordon => {
@@ -140,11 +151,70 @@ fn delete_job(world: &mut World) -> String {
 }
 
 fn delete_pod(world: &mut World) -> String {
-    let Some(pod) = any(world, Kind::Pod) else { return "has no pod to delete".to_owned() };
+    let kind = *world.rng.pick(&[Kind::Pod, Kind::Pod, Kind::Pod, Kind::ConfigMap]);
+    let Some(pod) = any(world, kind) else { return "has nothing to delete".to_owned() };
     let grace = *world.rng.pick(&[None, None, Some(0), Some(1)]);
     let propagation = Some(deletion::default_propagation(&pod));
     delete(world, &pod, &Options { grace, propagation });
-    format!("deletes pod {}, grace {grace:?}", pod.key())
+    format!("deletes {kind:?} {}, grace {grace:?}", pod.key())
+}
+
+/// A ConfigMap that goes with one Job or two.
+fn make_owned(world: &mut World) -> String {
+    let mut owners = Vec::new();
+    for _ in 0..world.rng.between(1, 2) {
+        let Some(job) = any(world, Kind::Job) else { return "has no Job to make something for".to_owned() };
+        if !owners.contains(&job) {
+            owners.push(job);
+        }
+    }
+    let references: Vec<_> = owners
+        .iter()
+        .map(|job| {
+            json!({"apiVersion": "batch/v1", "kind": "Job", "name": job.key().name, "uid": job.uid(),
+                "blockOwnerDeletion": world.rng.percent(60)})
+        })
+        .collect();
+    let name = world.ids.suffix();
+    let value = json!({"metadata": {"name": name, "namespace": "default", "ownerReferences": references}});
+    let map = Object::deserialize(Kind::ConfigMap, value).expect("it is a ConfigMap");
+    let stamp = admission::Stamp { now: world.clock.now(), uid: world.ids.uid(), suffix: "" };
+    let map = admission::create(map, &stamp).expect("it is legal");
+    world.store().commit(Tx::new().create(map)).expect("the name is new");
+    format!("makes ConfigMap {name} for {:?}", owners.iter().map(|o| o.key().name).collect::<Vec<_>>())
+}
+
+/// A finalizer of a user's own.
+const HOLD: &str = "sim.example/hold";
+
+fn hold(world: &mut World) -> String {
+    let kind = *world.rng.pick(&[Kind::Job, Kind::Pod, Kind::ConfigMap]);
+    let Some(old) = any(world, kind) else { return "has nothing to hold".to_owned() };
+    let mut new = old.clone();
+    if !meta::has_finalizer(old.meta(), HOLD) {
+        new.meta_mut().finalizers.get_or_insert_default().push(HOLD.to_owned());
+    }
+    match admission::update(&old, new, world.clock.now()) {
+        Ok(new) => {
+            world.store().commit(Tx::new().update(new)).expect("it was just read");
+            format!("holds {kind:?} {}", old.key())
+        }
+        Err(ApiError::Invalid { .. }) => format!("may not hold {kind:?} {}", old.key()),
+        Err(fault) => panic!("holding {kind:?} {}: {fault:?}", old.key()),
+    }
+}
+
+/// Takes such a finalizer off something; nothing has one if this says nothing.
+pub fn let_go(world: &mut World) -> Option<String> {
+    let kinds = [Kind::Job, Kind::Pod, Kind::ConfigMap];
+    let all = kinds.iter().flat_map(|kind| world.store().list(*kind, None).objects);
+    let held: Vec<Object> = all.filter(|o| meta::has_finalizer(o.meta(), HOLD)).collect();
+    let old = world.rng.pick(held.first().map(|_| &held[..])?).clone();
+    let mut new = old.clone();
+    meta::remove_finalizer(new.meta_mut(), HOLD);
+    let new = admission::update(&old, new, world.clock.now()).expect("a finalizer may always go");
+    world.store().commit(Tx::new().update(new)).expect("it was just read");
+    Some(format!("lets {:?} {} go", old.kind(), old.key()))
 }
 
 fn delete(world: &mut World, object: &Object, options: &Options) {

@@ -133,6 +133,13 @@ impl Books {
             let ends = (meta::is_deleting(before.meta()), meta::is_deleting(object.meta()));
             assert_ne!(ends, (true, false), "{id:?}: a deletion was taken back");
         }
+        if by == By::Controller(GARBAGE_COLLECTOR)
+            && let Some(before) = &before
+            && !meta::is_deleting(before.meta())
+            && (event.change == Change::Deleted || meta::is_deleting(object.meta()))
+        {
+            assert!(!self.is_kept(before), "{id:?} was collected, and an owner is there");
+        }
         match object {
             Object::Job(job) => self.take_job(event, job, before.as_ref(), done),
             Object::Pod(pod) => {
@@ -195,6 +202,17 @@ impl Books {
                 Some(_) => {}
             }
         }
+    }
+
+    /// Whether an owner of the object is there, and does not wait for what it owns to go first.
+    fn is_kept(&self, object: &Object) -> bool {
+        let waits = |owner: &Object| {
+            meta::is_deleting(owner.meta()) && meta::has_finalizer(owner.meta(), well_known::FINALIZER_FOREGROUND)
+        };
+        let owned_by = |owner: &Object| {
+            object.meta().owner_references.iter().flatten().any(|reference| reference.uid == owner.uid())
+        };
+        self.objects.values().any(|owner| owned_by(owner) && !waits(owner))
     }
 
     /// A node has given away no more than it has.
@@ -320,6 +338,8 @@ impl Auditor {
     pub fn at_rest(&self, now: Timestamp) {
         for ((kind, key), object) in &self.books.objects {
             assert!(!meta::is_deleting(object.meta()), "{kind:?} {key} is being deleted for ever");
+            let owned = object.meta().owner_references.iter().flatten().next().is_some();
+            assert!(!owned || self.books.is_kept(object), "{kind:?} {key} has no owner left and is never collected");
             match object {
                 Object::Event(_) => panic!("Event {key} is never removed"),
                 Object::Pod(pod) => {

@@ -12,7 +12,8 @@ type Field = fn(&mut Rng, &mut Value);
 const FIELDS: &[Field] = &[kind_of_job, backoff_limit, deadline, containers];
 
 /// In this order: some need what an earlier one has set.
-const LATER: &[Field] = &[indexed, limit_per_index, failure_policy, success_policy, replacement_policy, suspended];
+const LATER: &[Field] =
+    &[indexed, limit_per_index, failure_policy, success_policy, replacement_policy, suspended, time_to_live];
 
 pub fn job(rng: &mut Rng, name: &str) -> Value {
     let mut spec = json!({"template": {"spec": {}}});
@@ -123,8 +124,8 @@ fn success_policy(rng: &mut Rng, spec: &mut Value) {
         return;
     }
     let rule = match rng.below(3) {
-        0 => json!({"succeededIndexes": format!("0-{}", completions - 1), "succeededCount": 1}),
-        1 => json!({"succeededIndexes": "0"}),
+        0 if completions > 1 => json!({"succeededIndexes": format!("0-{}", completions - 1), "succeededCount": 1}),
+        0 | 1 => json!({"succeededIndexes": "0"}),
         _ => json!({"succeededCount": rng.between(1, completions)}),
     };
     spec["successPolicy"] = json!({"rules": [rule]});
@@ -140,5 +141,11 @@ fn replacement_policy(rng: &mut Rng, spec: &mut Value) {
 fn suspended(rng: &mut Rng, spec: &mut Value) {
     if rng.percent(12) {
         spec["suspend"] = json!(true);
+    }
+}
+
+fn time_to_live(rng: &mut Rng, spec: &mut Value) {
+    if rng.percent(20) {
+        spec["ttlSecondsAfterFinished"] = json!(rng.between(0, 60));
     }
 }

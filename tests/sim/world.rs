@@ -332,6 +332,7 @@ impl World {
     fn come_to_rest(&mut self) {
         self.say("world", "comes to rest");
         actions::cordon(self, false);
+        while actions::let_go(self).is_some() {}
         self.audit(By::User);
         loop {
             self.until_nobody_moves();
