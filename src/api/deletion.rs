@@ -61,6 +61,16 @@ pub fn delete(object: &Object, options: &Options, now: Timestamp) -> Deletion {
     if marked == *object { Deletion::Unchanged } else { Deletion::Mark(marked) }
 }
 
+/// The object as it is written to remove it by an update, which is refused if there has been another version since.
+pub fn over(object: &Object, now: Timestamp) -> Object {
+    let mut over = object.clone();
+    let meta = over.meta_mut();
+    meta.finalizers = None;
+    meta.deletion_timestamp.get_or_insert_with(|| meta::time(now));
+    meta.deletion_grace_period_seconds = Some(0);
+    over
+}
+
 /// Only pods are given time: those that a node may be running.
 fn grace(object: &Object, options: &Options) -> i64 {
     let Object::Pod(pod) = object else { return 0 };

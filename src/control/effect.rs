@@ -11,7 +11,8 @@ use crate::store::{Op, Precondition, Tx};
 pub enum Effect {
     Create(Object),
     Update(Object),
-    /// Removes the object itself; a graceful deletion is an update.
+    /// Removes the object itself, whatever was written to it since. A graceful deletion is an update, and so is a removal
+    /// that rests on what the object is like (`api::deletion::over`).
     Remove {
         kind: Kind,
         key: Key,

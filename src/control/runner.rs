@@ -137,6 +137,11 @@ impl<C: Controller> Runner<C> {
         true
     }
 
+    /// When the next key is due, of those known so far: the past if one is now.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.queue.next_due()
+    }
+
     pub async fn run(mut self, clock: Clock, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let now = clock.now();
@@ -144,7 +149,7 @@ impl<C: Controller> Runner<C> {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let sleep = match self.queue.next_due() {
+            let sleep = match self.next_due() {
                 Some(due) => Duration::try_from(due.duration_since(clock.now())).unwrap_or(Duration::ZERO).min(RECHECK),
                 None => RECHECK,
             };

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 
-use crate::api::{Key, Kind, Object, meta};
+use crate::api::{Key, Kind, Object, deletion, meta};
 use crate::control::{Controller, Effect, Plan, Queue, Seen};
 use crate::store::Change;
 
@@ -17,8 +17,8 @@ const TTL_SECONDS: i64 = 3600;
 
 #[derive(Default)]
 pub struct EventTtl {
-    /// The uid and the expiry of each Event.
-    events: HashMap<Key, (String, Timestamp)>,
+    /// Each Event and when it expires.
+    events: HashMap<Key, (Object, Timestamp)>,
 }
 
 /// The latest time that the Event tells of. One from the future is no reason to keep it for ever.
@@ -49,16 +49,15 @@ impl Controller for EventTtl {
         }
         let last = if seen.change == Change::Added { last_told(event, now) } else { now };
         let expiry = meta::add_seconds(last, TTL_SECONDS);
-        self.events.insert(key.clone(), (seen.object.uid().to_owned(), expiry));
+        self.events.insert(key.clone(), (seen.object.clone(), expiry));
         queue.add(key, expiry);
     }
 
     fn reconcile(&mut self, key: &Key, now: Timestamp) -> Plan {
         let mut plan = Plan::default();
         match self.events.get(key) {
-            Some((uid, expiry)) if *expiry <= now => {
-                plan.effects.push(Effect::Remove { kind: Kind::Event, key: key.clone(), uid: uid.clone() });
-            }
+            // Only as it is known: it may have happened again in the meantime.
+            Some((event, expiry)) if *expiry <= now => plan.effects.push(Effect::Update(deletion::over(event, now))),
             Some((_, expiry)) => plan.look_again(*expiry),
             None => {}
         }

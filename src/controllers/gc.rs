@@ -2,7 +2,7 @@
 //!
 //! - Background: once no owner of an object exists any more, the object is deleted.
 //! - Foreground: an owner that waits with the finalizer `foregroundDeletion` has those dependents deleted first that
-//!   block its deletion, and is released when none of them is left.
+//!   block its deletion, and is released when none of them is left. One that another owner keeps only loses this one.
 //! - Orphan: an owner that waits with the finalizer `orphan` is taken out of its dependents' owner references, then
 //!   released.
 //!
@@ -24,8 +24,15 @@ pub struct GarbageCollector {
     /// Every object that owns something or might, by uid.
     alive: HashMap<String, Object>,
     /// The objects that name an owner, by the owner's uid.
-    dependents: HashMap<String, BTreeSet<(Kind, Key)>>,
+    dependents: HashMap<String, Dependents>,
     by_key: HashMap<(Kind, Key), Object>,
+}
+
+#[derive(Default)]
+struct Dependents {
+    all: BTreeSet<(Kind, Key)>,
+    /// Those that the owner's deletion in the foreground waits for.
+    blocking: BTreeSet<(Kind, Key)>,
 }
 
 impl Controller for GarbageCollector {
@@ -47,13 +54,14 @@ impl Controller for GarbageCollector {
         if let Some(old) = self.by_key.remove(&id) {
             for owner in owners(&old) {
                 if let Some(dependents) = self.dependents.get_mut(owner) {
-                    dependents.remove(&id);
-                    if dependents.is_empty() {
+                    dependents.all.remove(&id);
+                    // An owner that waited for the last of them.
+                    let was_last = dependents.blocking.remove(&id) && dependents.blocking.is_empty();
+                    if (was_last || dependents.all.is_empty()) && self.alive.contains_key(owner) {
+                        queue.add_now(owner.to_owned());
+                    }
+                    if dependents.all.is_empty() {
                         self.dependents.remove(owner);
-                        // An owner that waited for the last of them.
-                        if self.alive.contains_key(owner) {
-                            queue.add_now(owner.to_owned());
-                        }
                     }
                 }
             }
@@ -72,7 +80,11 @@ impl Controller for GarbageCollector {
             self.alive.insert(object.uid().to_owned(), object.clone());
         }
         for owner in owners(object) {
-            self.dependents.entry(owner.to_owned()).or_default().insert(id.clone());
+            let dependents = self.dependents.entry(owner.to_owned()).or_default();
+            dependents.all.insert(id.clone());
+            if blocks(object, owner) {
+                dependents.blocking.insert(id.clone());
+            }
             if !self.alive.contains_key(owner) {
                 queue.add_now(owner.to_owned());
             }
@@ -108,11 +120,16 @@ fn owners(object: &Object) -> impl Iterator<Item = &str> {
     object.meta().owner_references.iter().flatten().map(|o| o.uid.as_str())
 }
 
+/// Whether the deletion of this owner in the foreground waits for the object.
+fn blocks(object: &Object, owner: &str) -> bool {
+    let mut references = object.meta().owner_references.iter().flatten();
+    references.any(|o| o.uid == owner && o.block_owner_deletion == Some(true))
+}
+
 fn delete(object: &Object, propagation: Propagation, now: Timestamp) -> Option<Effect> {
     match deletion::delete(object, &Options { grace: None, propagation: Some(propagation) }, now) {
-        Deletion::Remove => {
-            Some(Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() })
-        }
+        // Only as it is known: somebody may just have given it another owner, or a finalizer.
+        Deletion::Remove => Some(Effect::Update(deletion::over(object, now))),
         Deletion::Mark(marked) => Some(Effect::Update(marked)),
         Deletion::Unchanged => None,
     }
@@ -120,7 +137,15 @@ fn delete(object: &Object, propagation: Propagation, now: Timestamp) -> Option<E
 
 impl GarbageCollector {
     fn of(&self, uid: &str) -> impl Iterator<Item = &Object> {
-        self.dependents.get(uid).into_iter().flatten().filter_map(|id| self.by_key.get(id))
+        self.dependents.get(uid).into_iter().flat_map(|d| &d.all).filter_map(|id| self.by_key.get(id))
+    }
+
+    /// Whether the owner is there, and does not wait for what it owns to go first.
+    fn keeps(&self, uid: &str) -> bool {
+        let waits = |owner: &Object| {
+            meta::is_deleting(owner.meta()) && meta::has_finalizer(owner.meta(), well_known::FINALIZER_FOREGROUND)
+        };
+        self.alive.get(uid).is_some_and(|owner| !waits(owner))
     }
 
     /// The owner is gone: its dependents go, unless another owner of theirs is there.
@@ -150,13 +175,17 @@ impl GarbageCollector {
     fn foreground(&self, owner: &Object, plan: &mut Plan, now: Timestamp) {
         let mut blocked = false;
         for object in self.of(owner.uid()) {
-            let references = object.meta().owner_references.iter().flatten();
-            blocked |= references.clone().any(|o| o.uid == owner.uid() && o.block_owner_deletion == Some(true));
-            if meta::is_deleting(object.meta()) {
+            let goes_on = !meta::is_deleting(object.meta());
+            if goes_on && plan.effects.len() >= AT_ONCE {
+                return plan.look_again(now);
+            }
+            if goes_on && owners(object).any(|other| other != owner.uid() && self.keeps(other)) {
+                plan.effects.push(Effect::Update(without_owner(object, owner.uid())));
                 continue;
             }
-            if plan.effects.len() >= AT_ONCE {
-                return plan.look_again(now);
+            blocked |= blocks(object, owner.uid());
+            if !goes_on {
+                continue;
             }
             let has_dependents = self.dependents.contains_key(object.uid());
             let propagation = if has_dependents { Propagation::Foreground } else { Propagation::Background };
@@ -226,6 +255,11 @@ mod tests {
         pod.into()
     }
 
+    /// At the time of [`Fixture::plan`].
+    fn removal(object: &Object) -> Effect {
+        Effect::Update(deletion::over(object, at(10)))
+    }
+
     struct Fixture {
         gc: GarbageCollector,
         queue: Queue<String>,
@@ -259,7 +293,7 @@ mod tests {
         assert!(f.plan().is_empty());
         f.see(Change::Deleted, &job(None));
         let removed = f.plan();
-        assert!(removed.len() == 2 && removed.iter().all(|e| matches!(e, Effect::Remove { .. })), "{removed:?}");
+        assert_eq!(removed, [removal(&pod("a", &["job-uid"])), removal(&pod("b", &["job-uid"]))]);
     }
 
     #[test]
@@ -284,9 +318,7 @@ mod tests {
     fn an_object_whose_owner_never_existed_goes_too_and_one_with_another_owner_stays() {
         let mut f = Fixture::with(&[job(None), pod("a", &["gone"]), pod("b", &["gone", "job-uid"])]);
         let effects = f.plan();
-        let removed =
-            |name: &str| Effect::Remove { kind: Kind::Pod, key: Key::new("", name), uid: format!("uid-{name}") };
-        assert!(effects.contains(&removed("a")), "{effects:?}");
+        assert!(effects.contains(&removal(&pod("a", &["gone"]))), "{effects:?}");
         assert!(effects.contains(&Effect::Update(without_owner(&pod("b", &["gone", "job-uid"]), "gone"))));
     }
 
@@ -300,11 +332,38 @@ mod tests {
     }
 
     #[test]
+    fn foreground_deletion_waits_only_for_what_blocks_it() {
+        let owner = job(Some(well_known::FINALIZER_FOREGROUND));
+        let mut held = pod("b", &["job-uid"]);
+        held.meta_mut().owner_references.as_mut().unwrap()[0].block_owner_deletion = None;
+        held.meta_mut().deletion_timestamp = Some(meta::time(at(1)));
+        held.meta_mut().finalizers = Some(vec!["a/b".to_owned()]);
+        let mut f = Fixture::with(&[owner.clone(), pod("a", &["job-uid"]), held]);
+        assert_eq!(f.plan(), [removal(&pod("a", &["job-uid"]))]);
+        f.see(Change::Deleted, &pod("a", &["job-uid"]));
+        let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_FOREGROUND));
+        assert_eq!(f.plan(), [released]);
+    }
+
+    #[test]
+    fn foreground_deletion_leaves_what_another_owner_keeps() {
+        let owner = job(Some(well_known::FINALIZER_FOREGROUND));
+        let mut other = job(None);
+        other.meta_mut().name = Some("k".to_owned());
+        other.meta_mut().uid = Some("other".to_owned());
+        let shared = pod("a", &["job-uid", "other"]);
+        let mut f = Fixture::with(&[owner.clone(), other, shared.clone()]);
+        let kept = Effect::Update(without_owner(&shared, "job-uid"));
+        let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_FOREGROUND));
+        assert_eq!(f.plan(), [kept, released]);
+    }
+
+    #[test]
     fn foreground_deletion_waits_for_the_last_dependent() {
         let owner = job(Some(well_known::FINALIZER_FOREGROUND));
         let mut f = Fixture::with(&[owner.clone(), pod("a", &["job-uid"])]);
         let effects = f.plan();
-        assert!(matches!(&effects[..], [Effect::Remove { .. }]), "{effects:?}");
+        assert_eq!(effects, [removal(&pod("a", &["job-uid"]))]);
         f.see(Change::Deleted, &pod("a", &["job-uid"]));
         let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_FOREGROUND));
         assert_eq!(f.plan(), [released]);

@@ -14,7 +14,7 @@ pub mod driver;
 pub mod env;
 mod fields;
 pub mod heartbeat;
-mod interrupted;
+pub mod interrupted;
 pub mod local;
 pub mod machine;
 mod prepare;

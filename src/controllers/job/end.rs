@@ -16,8 +16,11 @@ use crate::api::pod::facts;
 use crate::api::{Object, meta, well_known};
 use crate::control::{Effect, Note, Plan};
 
+/// Whether the pod has ended, or is gone with the write of it.
 fn is_over(object: &Object) -> bool {
-    object.as_pod().is_none_or(|pod| facts::is_finished(pod))
+    let meta = object.meta();
+    let goes = meta.finalizers.is_none() && meta.deletion_grace_period_seconds == Some(0);
+    goes || object.as_pod().is_none_or(|pod| facts::is_finished(pod))
 }
 
 impl Sync<'_> {
@@ -144,7 +147,8 @@ impl Sync<'_> {
         let deleted = match deletion::delete(&object, &deletion::Options::default(), self.now) {
             Deletion::Mark(marked) => Effect::Update(marked),
             Deletion::Unchanged => Effect::Update(object.clone()),
-            Deletion::Remove => Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() },
+            // Only as it is known: it may have been placed, or have ended, in the meantime.
+            Deletion::Remove => Effect::Update(deletion::over(&object, self.now)),
         };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let job = Object::Job(self.job.clone());
