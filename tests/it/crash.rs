@@ -8,7 +8,7 @@ use super::harness::{Server, guest, job, wait_for};
 fn three_kills_of_a_large_job_end_in_exactly_its_completions() {
     const COMPLETIONS: i64 = 20_000;
     // Its pods are counted at the end, so that all of them stay.
-    let keep = ["--terminated-pod-gc-threshold", "0"];
+    let keep = ["--terminated-pod-gc-threshold", "-1"];
     let mut server = Server::start_with(tempfile::tempdir().unwrap(), &keep);
     server.push("ok", &guest("exit0"));
     server.create(&job("large", "ok", &["ok"], &format!("  completions: {COMPLETIONS}\n  parallelism: 64")));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{Server, guest, job, wait_for};
+use super::harness::{KILN, Server, guest, job, wait_for};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/default/jobs";
 
@@ -212,4 +212,20 @@ fn terminated_pods_beyond_the_threshold_go_and_stay_counted() {
     assert_eq!(server.pods("zen").len(), 3);
     assert_eq!(server.pods("endless").len(), 1, "what runs stays");
     assert_eq!(server.job("ten")["status"]["succeeded"], 10);
+}
+
+#[test]
+fn what_kiln_run_leaves_goes_when_a_server_finds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("job.yaml");
+    std::fs::write(dir.path().join("hello.wasm"), guest("hello")).unwrap();
+    let spec = "  ttlSecondsAfterFinished: 0\n  completions: 3";
+    std::fs::write(&manifest, job("brief", "hello", &["hello"], spec)).unwrap();
+    let data = dir.path().join("data");
+    let run = std::process::Command::new(KILN).arg("run").arg(&manifest).arg("--data-dir").arg(&data).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    assert_eq!((run.status.code(), out.matches("hello").count()), (Some(0), 3), "{out}{err}");
+    let server = Server::start_in(dir);
+    wait_until_gone(&server, "brief");
+    assert_eq!(server.pods("brief"), [] as [Value; 0]);
 }
