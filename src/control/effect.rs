@@ -74,6 +74,8 @@ fn reference(object: &Object) -> ObjectReference {
 pub struct Plan {
     pub effects: Vec<Effect>,
     pub notes: Vec<Note>,
+    /// Nothing may be left out, not even a creation under a generated name that is taken.
+    pub is_whole: bool,
     /// Look at the same key again at this time, whatever happens.
     pub again: Option<Timestamp>,
 }
@@ -83,9 +85,12 @@ impl Plan {
         self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
     }
 
-    /// Drops the creation of the object at `key`; false if there is none, or if its name was not generated: then what
-    /// is there matters, and not only that a name is taken.
+    /// Drops the creation of the object at `key`; false if there is none, if nothing may be left out, or if its name was
+    /// not generated: then what is there matters, and not only that a name is taken.
     pub fn gives_up_creating(&mut self, kind: Kind, key: &Key) -> bool {
+        if self.is_whole {
+            return false;
+        }
         let before = self.effects.len();
         let generated = |o: &Object| o.meta().generate_name.is_some();
         let given_up = |o: &Object| o.kind() == kind && o.key() == *key && generated(o);

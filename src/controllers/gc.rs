@@ -305,10 +305,9 @@ mod tests {
         let mut f = Fixture::with(&[owner.clone(), child.clone(), pod("a", &["job-uid"])]);
         assert!(f.plan().is_empty());
         f.see(Change::Deleted, &owner);
-        let removed = Effect::Remove { kind: Kind::Job, key: Key::new("", "j"), uid: "job-uid".to_owned() };
-        assert_eq!(f.plan(), [removed]);
+        assert_eq!(f.plan(), [removal(&child)]);
         f.see(Change::Deleted, &child);
-        assert!(matches!(&f.plan()[..], [Effect::Remove { kind: Kind::Pod, .. }]));
+        assert_eq!(f.plan(), [removal(&pod("a", &["job-uid"]))]);
         let watched = f.gc.watches();
         let place = |kind: Kind| watched.iter().position(|k| *k == kind);
         assert!(place(Kind::CronJob) < place(Kind::Job), "owners are listed before what they own");

@@ -105,10 +105,8 @@ impl Controller for PodGc {
         let excess = self.excess();
         for pod in self.free.values().take(excess.min(AT_ONCE)) {
             match deletion::delete(pod, &Options { grace: Some(0), propagation: None }, now) {
-                Deletion::Remove => {
-                    let uid = pod.uid().to_owned();
-                    plan.effects.push(Effect::Remove { kind: Kind::Pod, key: pod.key(), uid });
-                }
+                // Only as it is known.
+                Deletion::Remove => plan.effects.push(Effect::Update(deletion::over(pod, now))),
                 Deletion::Mark(marked) => plan.effects.push(Effect::Update(marked)),
                 Deletion::Unchanged => {}
             }

@@ -74,10 +74,7 @@ impl Controller for TtlAfterFinished {
                 let options = Options { grace: None, propagation: Some(Propagation::Foreground) };
                 match deletion::delete(job, &options, now) {
                     Deletion::Mark(marked) => plan.effects.push(Effect::Update(marked)),
-                    Deletion::Remove => {
-                        let uid = job.uid().to_owned();
-                        plan.effects.push(Effect::Remove { kind: Kind::Job, key: key.clone(), uid });
-                    }
+                    Deletion::Remove => plan.effects.push(Effect::Update(deletion::over(job, now))),
                     Deletion::Unchanged => {}
                 }
             }

@@ -9,7 +9,7 @@ use kiln::store::{CommitError, Precondition, Tx};
 use serde_json::json;
 
 use crate::rng::Rng;
-use crate::shapes::{self, ALL_FIELDS};
+use crate::shapes;
 use crate::world::World;
 
 /// So few that they are often used again.
@@ -110,8 +110,7 @@ fn edit_job(world: &mut World) -> String {
 fn edited(rng: &mut Rng, old: &Object) -> (Object, String) {
     let mut job = Job::clone(old.as_job().expect("it is a Job"));
     let spec = job.spec.get_or_insert_default();
-    let edits = if ALL_FIELDS { 6 } else { 4 };
-    let what = match rng.below(edits) {
+    let what = match rng.below(6) {
         0 => {
             spec.parallelism = Some(if rng.percent(10) { 0 } else { rng.between(1, 5) as i32 });
             format!("parallelism {:?}", spec.parallelism)

@@ -13,6 +13,8 @@ use kiln::control::Recorder;
 use kiln::controllers::event_ttl::EventTtl;
 use kiln::controllers::gc::GarbageCollector;
 use kiln::controllers::job::JobController;
+use kiln::controllers::pod_gc::PodGc;
+use kiln::controllers::ttl::TtlAfterFinished;
 use kiln::ids::Ids;
 use kiln::node::local::Local;
 use kiln::scheduler::Scheduler;
@@ -30,6 +32,8 @@ fn controllers(start: &Start<'_>, ids: &Ids) -> Vec<Box<dyn Actor>> {
         start.pure(JobController::new(ids.clone())),
         start.pure(GarbageCollector::default()),
         start.pure(EventTtl::default()),
+        start.pure(TtlAfterFinished::default()),
+        start.pure(PodGc::new(20)),
         start.impure(Scheduler::default()),
     ]
 }

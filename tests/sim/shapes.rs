@@ -4,21 +4,26 @@ use serde_json::{Value, json};
 
 use crate::rng::Rng;
 
-/// Whether Jobs with the fields of [`LATER`] are made, too.
-pub const ALL_FIELDS: bool = false;
-
 type Field = fn(&mut Rng, &mut Value);
 
-const FIELDS: &[Field] = &[kind_of_job, backoff_limit, deadline, containers];
-
 /// In this order: some need what an earlier one has set.
-const LATER: &[Field] =
-    &[indexed, limit_per_index, failure_policy, success_policy, replacement_policy, suspended, time_to_live];
+const FIELDS: &[Field] = &[
+    kind_of_job,
+    backoff_limit,
+    deadline,
+    containers,
+    indexed,
+    limit_per_index,
+    failure_policy,
+    success_policy,
+    replacement_policy,
+    suspended,
+    time_to_live,
+];
 
 pub fn job(rng: &mut Rng, name: &str) -> Value {
     let mut spec = json!({"template": {"spec": {}}});
-    let later = if ALL_FIELDS { LATER } else { &[] };
-    for field in FIELDS.iter().chain(later) {
+    for field in FIELDS {
         field(rng, &mut spec);
     }
     json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec})

@@ -179,7 +179,7 @@ impl Look<'_> {
         let object = Object::Job(job.clone());
         let options = Options { grace: None, propagation: Some(Propagation::Background) };
         self.plan.effects.push(match deletion::delete(&object, &options, self.now) {
-            Deletion::Remove => Effect::Remove { kind: object.kind(), key: object.key(), uid: object.uid().to_owned() },
+            Deletion::Remove => Effect::Update(deletion::over(&object, self.now)),
             Deletion::Mark(marked) => Effect::Update(marked),
             // It is on its way, and waits for somebody's finalizer.
             Deletion::Unchanged => return unlist(&mut self.status, job.metadata.uid.as_deref()),

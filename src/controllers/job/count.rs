@@ -28,11 +28,16 @@ impl Sync<'_> {
             self.add_usage(pod);
             plan.effects.push(Effect::Update(released(pod)));
         }
-        // What waited to be tried again, and has become needless.
-        let beyond = pods.held.range(spec.completions.unwrap_or(0)..).map(|(_, held)| held);
-        let decided = self.decided.clone();
-        for held in decided.iter().filter_map(|index| pods.held.get(index)).chain(beyond) {
-            self.count_held(held, plan);
+        // What waited to be tried again, and has become needless. A pod of no index does not count.
+        for (index, held) in pods.held.range(spec.completions.unwrap_or(0)..) {
+            self.settled.push(*index);
+            self.let_go(held, plan);
+        }
+        for index in self.decided.clone() {
+            if let Some(held) = pods.held.get(&index) {
+                self.settled.push(index);
+                self.count_held(held, plan);
+            }
         }
     }
 
@@ -88,6 +93,10 @@ impl Sync<'_> {
         if held.retry.is_charged {
             add_one(&mut self.status.failed);
         }
+        self.let_go(held, plan);
+    }
+
+    fn let_go(&mut self, held: &Held, plan: &mut Plan) {
         self.add_usage(&held.pod);
         plan.effects.push(Effect::Update(released(&held.pod)));
     }
@@ -96,7 +105,7 @@ impl Sync<'_> {
     pub fn count_all_held(&mut self, plan: &mut Plan) {
         let pods = self.pods;
         for (index, held) in &pods.held {
-            if self.decided.contains(index) || *index >= self.spec.completions.unwrap_or(0) {
+            if self.settled.contains(index) {
                 continue;
             }
             if plan.effects.len() >= AT_ONCE {
@@ -121,8 +130,8 @@ impl Sync<'_> {
 
     /// How many failures the Job has had, those included whose pods are held.
     pub fn failures(&self) -> i32 {
-        let held = self.decided.iter().filter_map(|index| self.pods.held.get(index));
-        let counted = i32::try_from(held.filter(|held| held.retry.is_charged).count()).unwrap_or(0);
+        let settled = self.settled.iter().filter_map(|index| self.pods.held.get(index));
+        let counted = i32::try_from(settled.filter(|held| held.retry.is_charged).count()).unwrap_or(0);
         let waiting = self.pods.held_failures.saturating_sub(counted);
         self.status.failed.unwrap_or(0).saturating_add(waiting)
     }

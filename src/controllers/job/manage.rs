@@ -121,6 +121,8 @@ impl Sync<'_> {
                     _ => {}
                 }
                 self.count_held(held, plan);
+                // The count goes over to the new pod, or stays where it is.
+                plan.is_whole = true;
                 tries = Some(held.retry.tries);
             }
             slots.push(Some(Slot { index, tries }));

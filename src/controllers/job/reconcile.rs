@@ -101,6 +101,8 @@ pub(super) struct Sync<'a> {
     pub failed_indexes: IndexSet,
     /// Indexes that this look has found to have succeeded or failed.
     pub decided: Vec<i32>,
+    /// Indexes whose held pod this look has let go.
+    pub settled: Vec<i32>,
     /// A cause to fail that one pod gave.
     pub fatal: Option<Cause>,
     /// Active pods after what this decision creates and deletes.
@@ -122,6 +124,7 @@ impl<'a> Sync<'a> {
             completed: indexes(&status.completed_indexes),
             failed_indexes: indexes(&status.failed_indexes),
             decided: Vec::new(),
+            settled: Vec::new(),
             fatal: None,
             uncounted: 0,
             job,

@@ -66,9 +66,13 @@ pub struct Owner<'a> {
 
 impl Tracked {
     pub fn all(&self) -> impl Iterator<Item = &Arc<Pod>> {
-        let held = self.held.values().map(|held| &held.pod).filter(|pod| facts::is_finished(pod));
+        let held = self.held.values().map(|held| &held.pod).filter(|pod| !self.is_terminating(pod));
         let others = [&self.active, &self.terminating, &self.finished, &self.strays];
         others.into_iter().flat_map(BTreeMap::values).chain(held)
+    }
+
+    fn is_terminating(&self, pod: &Pod) -> bool {
+        pod.metadata.name.as_ref().is_some_and(|name| self.terminating.contains_key(name))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -106,6 +110,10 @@ impl Tracked {
         } else if meta::is_deleting(&pod.metadata) {
             if let Some((retry, index)) = retry.zip(index) {
                 self.hold(index, Held { pod: pod.clone(), retry, since: now });
+                if facts::node(pod).is_none() {
+                    // It will never end by itself: it has.
+                    return;
+                }
             }
             if let Some(index) = index {
                 *self.leaving.entry(index).or_default() += 1;
@@ -133,7 +141,7 @@ impl Tracked {
             Some(other) if other.retry.tries > held.retry.tries => (other, Some(held)),
             other => (held, other),
         };
-        if let Some(other) = other.filter(|other| facts::is_finished(&other.pod)) {
+        if let Some(other) = other.filter(|other| !self.is_terminating(&other.pod)) {
             self.finished.insert(other.pod.metadata.name.clone().unwrap_or_default(), other.pod);
         }
         self.held_failures += i32::from(kept.retry.is_charged);

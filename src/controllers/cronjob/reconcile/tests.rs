@@ -112,6 +112,9 @@ impl World {
                 }
                 Effect::Update(object) => match object {
                     Object::CronJob(cron_job) => self.edit(|old| *old = CronJob::clone(&cron_job)),
+                    object if meta::is_deleting(object.meta()) && object.meta().finalizers.is_none() => {
+                        self.remove_job(&object.key().name);
+                    }
                     object => self.set_job(Job::clone(object.as_job().unwrap())),
                 },
                 Effect::Remove { key, kind, .. } => {
