@@ -51,8 +51,9 @@ impl Controller for GarbageCollector {
     fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<String>, _now: Timestamp) {
         let object = seen.object;
         let id = (object.kind(), object.key());
-        if let Some(old) = self.by_key.remove(&id) {
-            for owner in owners(&old) {
+        let old = self.by_key.remove(&id);
+        if let Some(old) = &old {
+            for owner in owners(old) {
                 if let Some(dependents) = self.dependents.get_mut(owner) {
                     dependents.all.remove(&id);
                     // An owner that waited for the last of them.
@@ -85,7 +86,9 @@ impl Controller for GarbageCollector {
             if blocks(object, owner) {
                 dependents.blocking.insert(id.clone());
             }
-            if !self.alive.contains_key(owner) {
+            // An owner that waits for what it owns to go does not yet know of one that comes only now.
+            let is_new = old.as_ref().is_none_or(|old| !owners(old).any(|known| known == owner));
+            if self.alive.get(owner).is_none_or(|owner| is_new && meta::is_deleting(owner.meta())) {
                 queue.add_now(owner.to_owned());
             }
         }
@@ -342,6 +345,17 @@ mod tests {
         f.see(Change::Deleted, &pod("a", &["job-uid"]));
         let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_FOREGROUND));
         assert_eq!(f.plan(), [released]);
+    }
+
+    #[test]
+    fn foreground_deletion_takes_what_comes_while_it_waits() {
+        let owner = job(Some(well_known::FINALIZER_FOREGROUND));
+        let mut ending = pod("a", &["job-uid"]);
+        ending.meta_mut().deletion_timestamp = Some(meta::time(at(1)));
+        let mut f = Fixture::with(&[owner.clone(), ending]);
+        assert!(f.plan().is_empty(), "it waits for the one that is ending");
+        f.see(Change::Added, &pod("b", &["job-uid"]));
+        assert_eq!(f.plan(), [removal(&pod("b", &["job-uid"]))]);
     }
 
     #[test]

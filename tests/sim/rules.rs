@@ -229,7 +229,11 @@ fn check_creation(book: &JobBook, job: &Job, pod: &Arc<Pod>, now: Timestamp) {
 /// No pod may be created before. A bound from below: of failures that only those remember who saw them, nothing is known;
 /// and times are cut to the second, so that the order within one is open.
 fn earliest(book: &JobBook, concerns: impl Fn(&Pod) -> bool) -> Option<Timestamp> {
-    let failed = |p: &&Arc<Pod>| facts::phase(p) == "Failed" && !facts::is_disrupted(p) && concerns(p);
+    // One that was deleted may have been let go before it ended, and then its end was nobody's failure.
+    let failed = |p: &&Arc<Pod>| {
+        let counts = !facts::is_disrupted(p) && !meta::is_deleting(&p.metadata);
+        facts::phase(p) == "Failed" && counts && concerns(p)
+    };
     let ends = book.pods.values().filter(failed).map(|p| facts::finished_at(p));
     let after: Vec<Timestamp> = ends.filter(|at| book.last_success.is_none_or(|success| *at > success)).collect();
     let last = after.iter().max()?;
