@@ -334,16 +334,24 @@ impl Auditor {
         self.watches = watches(store);
     }
 
+    /// Whether the pod has failed, and keeps the count of its index until the Job, which rests, goes on.
+    fn waits_for_its_index(&self, pod: &Pod) -> bool {
+        let book = owner(pod).and_then(|uid| self.books.jobs.get(&uid));
+        let spec = book.filter(|book| !rules::is_finished(&book.job)).and_then(|book| book.job.spec.as_ref());
+        is_tracked(pod) && spec.is_some_and(|spec| spec.backoff_limit_per_index.is_some())
+    }
+
     /// What holds once nothing is left to wait for.
     pub fn at_rest(&self, now: Timestamp) {
         for ((kind, key), object) in &self.books.objects {
-            assert!(!meta::is_deleting(object.meta()), "{kind:?} {key} is being deleted for ever");
+            let held = object.as_pod().is_some_and(|pod| self.waits_for_its_index(pod));
+            assert!(held || !meta::is_deleting(object.meta()), "{kind:?} {key} is being deleted for ever");
             let owned = object.meta().owner_references.iter().flatten().next().is_some();
             assert!(!owned || self.books.is_kept(object), "{kind:?} {key} has no owner left and is never collected");
             match object {
                 Object::Event(_) => panic!("Event {key} is never removed"),
                 Object::Pod(pod) => {
-                    assert!(facts::is_finished(pod), "pod {key} never ends: {:?}", pod.status);
+                    assert!(held || facts::is_finished(pod), "pod {key} never ends: {:?}", pod.status);
                     let owner = owner(pod).map(|uid| self.books.jobs.get(&uid).expect("garbage is collected"));
                     let waits = owner.is_some_and(|book| !rules::is_finished(&book.job));
                     assert!(!is_tracked(pod) || waits, "pod {key} is never released");

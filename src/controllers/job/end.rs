@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::indexed::has_limit_per_index;
+use super::indexed::{belongs, has_limit_per_index};
 use super::pods::released;
 use super::reconcile::{AT_ONCE, Sync};
 use super::status::{self, Cause, Reason};
@@ -82,7 +82,9 @@ impl Sync<'_> {
             match (cause.reason.is_success(), facts::node(pod)) {
                 // A pod that no node has: there is nothing of it to keep.
                 (false, None) => {
-                    self.status.failed = Some(self.status.failed.unwrap_or(0).saturating_add(1));
+                    if belongs(self.spec, pod) {
+                        self.status.failed = Some(self.status.failed.unwrap_or(0).saturating_add(1));
+                    }
                     self.delete(pod, plan);
                 }
                 // A pod that runs ends as Failed, with its log, by the hand of its node.

@@ -24,6 +24,12 @@ pub fn index_of(pod: &Pod) -> Option<i32> {
     text.parse().ok().filter(|index| *index >= 0)
 }
 
+/// Whether the end of the pod is the Job's to count: one of no index, or of an index beyond the last, does none of its
+/// work.
+pub fn belongs(spec: &JobSpec, pod: &Pod) -> bool {
+    !is_indexed(spec) || index_of(pod).is_some_and(|index| index < spec.completions.unwrap_or(0))
+}
+
 /// How often the pods of an index have failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tries {

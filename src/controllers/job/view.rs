@@ -32,7 +32,7 @@ struct Free {
 pub struct Entry {
     pub job: Option<Arc<Job>>,
     selector: Option<Selector>,
-    pub pods: HashMap<String, Tracked>,
+    pub pods: BTreeMap<String, Tracked>,
     /// Pods that match its selector and that nobody owns.
     pub adoptable: BTreeMap<String, Arc<Pod>>,
 }
