@@ -17,6 +17,7 @@ mod deadlines;
 mod fairness;
 mod garbage;
 mod harness;
+mod job_fields;
 mod jobs;
 mod kubectl;
 mod negative;
