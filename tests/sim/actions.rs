@@ -87,7 +87,7 @@ pub fn create_job(world: &mut World) -> String {
     let job = admission::create(job, &stamp).unwrap_or_else(|fault| panic!("{value} is refused: {fault:?}"));
     let exists = world.store().get(Kind::Job, &job.key()).is_some();
     match world.store().commit(Tx::new().create(job)) {
-        Ok(_) if !exists => format!("creates Job {name}: {}", value["spec"]),
+        Ok(_) if !exists => format!("creates Job {name}: {} {}", value["spec"], value["metadata"]["annotations"]),
         Err(CommitError::AlreadyExists(..)) if exists => format!("cannot create Job {name} again"),
         other => panic!("creating Job {name}, which exists: {exists}: {other:?}"),
     }
@@ -110,7 +110,7 @@ fn edit_job(world: &mut World) -> String {
 fn edited(rng: &mut Rng, old: &Object) -> (Object, String) {
     let mut job = Job::clone(old.as_job().expect("it is a Job"));
     let spec = job.spec.get_or_insert_default();
-    let what = match rng.below(6) {
+    let what = match rng.below(8) {
         0 => {
             spec.parallelism = Some(if rng.percent(10) { 0 } else { rng.between(1, 5) as i32 });
             format!("parallelism {:?}", spec.parallelism)
@@ -130,6 +130,12 @@ fn edited(rng: &mut Rng, old: &Object) -> (Object, String) {
         4 => {
             spec.suspend = Some(spec.suspend != Some(true));
             format!("suspend {:?}", spec.suspend)
+        }
+        5 | 6 => {
+            let scope = *rng.pick(&["rerun-failed", "rerun-all"]);
+            let value = format!("{scope}:{}", rng.below(3));
+            meta::set_annotation(&mut job.metadata, "kiln.dev/rerun", value.clone());
+            value
         }
         _ => {
             let size = rng.between(0, 6) as i32;

@@ -58,6 +58,8 @@ pub struct JobBook {
     /// Pods that said what they used, of those counted.
     pub used: i64,
     pub last_success: Option<Timestamp>,
+    /// When the present attempt began, if it is not the first.
+    pub began: Option<Timestamp>,
     pub completed_indexes: BTreeSet<i32>,
     /// Counted failures of each index; of one that must not be tried again, more than any limit.
     pub failures_of_index: BTreeMap<i32, i32>,

@@ -77,7 +77,8 @@ pub fn book_failure(book: &mut JobBook, job: &Job, pod: &Pod) {
     let Some(index) = valid_index(job, pod) else { return };
     let failures = book.failures_of_index.entry(index).or_default();
     *failures += 1;
-    if verdict(job, pod) == Some(Verdict::FailIndex) {
+    let verdict = verdict(job, pod);
+    if verdict == Some(Verdict::FailIndex) || verdict.is_none() && facts::is_fate_unknown(pod) {
         *failures = NEVER_AGAIN;
     }
 }

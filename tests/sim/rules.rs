@@ -74,7 +74,10 @@ pub fn check(book: &mut JobBook, done: &Done, by: By, now: Timestamp) {
     if let Some(before) = &done.before
         && done.is_written
     {
-        check_history(before, &job, by);
+        match runs_again(before, &job) {
+            true => begin_again(book, before, &job, by, now),
+            false => check_history(before, &job, by),
+        }
     }
     if done.is_written {
         check_conditions(book, &job);
@@ -86,12 +89,37 @@ pub fn check(book: &mut JobBook, done: &Done, by: By, now: Timestamp) {
     if lives && decided && (done.is_written || !done.released.is_empty()) {
         check_counters(book, &job);
     }
-    if lives && decided && done.is_written {
+    // The user who came in between may have been the only one to write it.
+    let only_by_user = matches!(by, By::Several(_)) && done.before.as_ref().is_some_and(|b| b.status == job.status);
+    if lives && decided && done.is_written && !only_by_user {
         check_active(book, &job, by);
         if let Some(before) = &done.before {
             check_reason(book, before, &job, now);
         }
     }
+}
+
+/// Whether the write begins another attempt.
+fn runs_again(before: &Job, job: &Job) -> bool {
+    is_finished(before) && !is_finished(job)
+}
+
+fn begin_again(book: &mut JobBook, before: &Job, job: &Job, by: By, now: Timestamp) {
+    let name = name(job);
+    let annotation = |job: &Job, name| meta::annotation(&job.metadata, name).map(str::to_owned);
+    let asked = annotation(before, well_known::ANNOTATION_RERUN).expect("somebody asked for it");
+    assert!(by.is(JOB_CONTROLLER), "Job {name} was begun again by {by:?}");
+    assert_ne!(annotation(before, well_known::ANNOTATION_RERUN_SEEN).as_ref(), Some(&asked), "Job {name}: done before");
+    assert_eq!(annotation(job, well_known::ANNOTATION_RERUN_SEEN), Some(asked.clone()), "Job {name}");
+    assert_eq!(book.active().count(), 0, "Job {name} is begun again, and has active pods");
+    let attempts = |job: &Job| annotation(job, well_known::ANNOTATION_ATTEMPTS).unwrap_or_default();
+    let kept = |job: &Job| attempts(job).matches("rerunTime").count();
+    assert_eq!(kept(job), kept(before) + 1, "Job {name}: records of earlier attempts");
+    if !asked.starts_with("rerun-failed") || !indexed::is_indexed(job) {
+        (book.succeeded, book.completed_indexes) = (0, Default::default());
+    }
+    (book.failed, book.failures_of_index, book.began) = (0, Default::default(), Some(now));
+    assert!(status(job).conditions.is_none() && status(job).completion_time.is_none(), "Job {name} begins with an end");
 }
 
 fn count(book: &mut JobBook, job: &Job, release: &Release) {
@@ -172,6 +200,8 @@ fn check_conditions(book: &JobBook, job: &Job) {
         job.status.iter().flat_map(|s| s.conditions.iter().flatten()).map(|c| &*c.type_).collect();
     types.sort_unstable();
     types.windows(2).for_each(|two| assert_ne!(two[0], two[1], "Job {name} has a condition twice"));
+    let asks = meta::annotation(&job.metadata, well_known::ANNOTATION_FINISHED_CONDITION) == Some("true");
+    assert_eq!(is(job, "Finished"), asks && is_finished(job), "Job {name}: Finished");
     let status = status(job);
     assert_eq!(status.completion_time.is_some(), is(job, COMPLETE), "Job {name}: completionTime");
     if is_finished(job) {
@@ -190,7 +220,7 @@ fn check_active(book: &JobBook, job: &Job, by: By) {
     let taken = by != By::Controller(JOB_CONTROLLER) && told > active;
     assert!(told == active || taken, "Job {name} says that {told} pods are active, of {active}");
     assert!(status.ready.unwrap_or(0) <= told, "Job {name}: more pods are ready than active");
-    if is_ending(job) {
+    if is_ending(job) || meta::is_deleting(&job.metadata) {
         return;
     }
     let parallelism = spec.parallelism.unwrap_or(1);
@@ -232,12 +262,19 @@ fn earliest(book: &JobBook, concerns: impl Fn(&Pod) -> bool) -> Option<Timestamp
     // One that was deleted may have been let go before it ended, and then its end was nobody's failure.
     let failed = |p: &&Arc<Pod>| {
         let counts = !facts::is_disrupted(p) && !meta::is_deleting(&p.metadata);
-        facts::phase(p) == "Failed" && counts && concerns(p)
+        // Nor do failures of an earlier attempt.
+        let is_recent = book.began.is_none_or(|began| facts::finished_at(p) >= began);
+        facts::phase(p) == "Failed" && counts && is_recent && concerns(p)
     };
     let ends = book.pods.values().filter(failed).map(|p| facts::finished_at(p));
     let after: Vec<Timestamp> = ends.filter(|at| book.last_success.is_none_or(|success| *at > success)).collect();
     let last = after.iter().max()?;
-    let delay = (0..after.len() - 1).fold(10, |seconds: i64, _| (seconds * 2).min(600));
+    let delay = match meta::annotation(&book.job.metadata, well_known::ANNOTATION_BACKOFF) {
+        None => (0..after.len() - 1).fold(10, |seconds: i64, _| (seconds * 2).min(600)),
+        Some("base=1s,cap=3s") => [1, 2, 3].get(after.len() - 1).copied().unwrap_or(3),
+        Some("base=2s,factor=1") => 2,
+        Some(_) => 0,
+    };
     Some(meta::add_seconds(*last, delay))
 }
 
@@ -260,6 +297,10 @@ fn check_reason(book: &JobBook, before: &Job, job: &Job, now: Timestamp) {
         }
         "DeadlineExceeded" => {
             assert!(deadline(job).is_some_and(|at| at <= now), "Job {name} ended at {now}, before its deadline");
+        }
+        "FateUnknown" => {
+            let asked = meta::annotation(&job.metadata, well_known::ANNOTATION_AT_MOST_ONCE) == Some("true");
+            assert!(asked, "Job {name} may do its work again");
         }
         "PodFailurePolicy" | "SuccessPolicy" | "MaxFailedIndexesExceeded" | "FailedIndexes" => {
             indexed::check_reason(book, job, reason);

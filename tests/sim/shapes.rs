@@ -26,7 +26,25 @@ pub fn job(rng: &mut Rng, name: &str) -> Value {
     for field in FIELDS {
         field(rng, &mut spec);
     }
-    json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec})
+    json!({"metadata": {"name": name, "namespace": "default", "annotations": annotations(rng)}, "spec": spec})
+}
+
+/// kiln's own.
+fn annotations(rng: &mut Rng) -> Value {
+    let mut annotations = json!({});
+    if rng.percent(15) {
+        annotations["kiln.dev/backoff"] = json!(*rng.pick(&["base=1s,cap=3s", "base=0,cap=0", "base=2s,factor=1"]));
+    }
+    if rng.percent(10) {
+        annotations["kiln.dev/at-most-once"] = json!("true");
+    }
+    if rng.percent(15) {
+        annotations["kiln.dev/finished-condition"] = json!("true");
+    }
+    if rng.percent(10) {
+        annotations["kiln.dev/rerun"] = json!("rerun-all:from-the-start");
+    }
+    annotations
 }
 
 fn kind_of_job(rng: &mut Rng, spec: &mut Value) {
