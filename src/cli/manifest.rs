@@ -109,7 +109,25 @@ fn item(file: &Path, document: Document, now: Timestamp) -> Result<Item, Failure
         }
         Err(other) => return Err(at(None, other.to_string())),
     }
+    if let Some((field, why)) = never_ends(&object) {
+        let message =
+            format!("{field}: {why}; kiln run waits for the end, and there is nobody to change it: see kiln serve");
+        return Err(at(Some(field), message));
+    }
     Ok(Item { object, file: file.to_owned(), document: document.index, line: document.first_line })
+}
+
+/// The field for which a Job would wait for ever, and what it says.
+fn never_ends(object: &Object) -> Option<(&'static str, &'static str)> {
+    let spec = object.as_job()?.spec.as_ref()?;
+    if spec.suspend == Some(true) {
+        return Some(("spec.suspend", "the Job is suspended"));
+    }
+    if spec.parallelism == Some(0) && spec.completions != Some(0) {
+        return Some(("spec.parallelism", "the Job may have no pods"));
+    }
+    let manager = spec.managed_by.as_deref().filter(|manager| *manager != "kubernetes.io/job-controller");
+    manager.map(|_| ("spec.managedBy", "the Job is left to another controller"))
 }
 
 #[cfg(test)]
@@ -148,6 +166,18 @@ mod tests {
             (
                 &JOB.replace("spec:\n  template", "spec:\n  paralelism: 2\n  template"),
                 "line 5: unknown field \"spec.paralelism\"",
+            ),
+            (
+                &JOB.replace("spec:\n  template", "spec:\n  suspend: true\n  template"),
+                "line 5: spec.suspend: the Job is suspended; kiln run waits for the end",
+            ),
+            (
+                &JOB.replace("spec:\n  template", "spec:\n  parallelism: 0\n  template"),
+                "line 5: spec.parallelism: the Job may have no pods",
+            ),
+            (
+                &JOB.replace("spec:\n  template", "spec:\n  managedBy: a.io/b\n  template"),
+                "line 5: spec.managedBy: the Job is left to another controller",
             ),
             (&JOB.replace("Never", "Always"), "line 7: spec.template.spec.restartPolicy: Required value"),
             (
