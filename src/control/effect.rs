@@ -4,20 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use crate::api::{Key, Kind, Object};
-use crate::store::{Op, Precondition, Tx};
+use crate::store::{Op, Tx};
 
-/// One write. Updates carry the `resourceVersion` that the decision was based on.
+/// One write. Updates carry the `resourceVersion` that the decision was based on. So does a removal, which is an update to
+/// an object that is over (`api::deletion::over`): a removal that did not would take what has changed since.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Create(Object),
     Update(Object),
-    /// Removes the object itself, whatever was written to it since. A graceful deletion is an update, and so is a removal
-    /// that rests on what the object is like (`api::deletion::over`).
-    Remove {
-        kind: Kind,
-        key: Key,
-        uid: String,
-    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,9 +98,6 @@ impl Plan {
             tx.push(match effect.clone() {
                 Effect::Create(object) => Op::Create(object),
                 Effect::Update(object) => Op::Update(object),
-                Effect::Remove { kind, key, uid } => {
-                    Op::Delete(kind, key, Precondition { uid: Some(uid), revision: None })
-                }
             });
         }
         tx

@@ -163,7 +163,6 @@ mod tests {
                 assert!(plan.effects.len() <= AT_ONCE);
                 for effect in plan.effects {
                     let key = match effect {
-                        Effect::Remove { key, .. } => key,
                         Effect::Update(object) => object.key(),
                         Effect::Create(_) => panic!("it makes no pods"),
                     };

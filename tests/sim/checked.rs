@@ -120,7 +120,6 @@ impl Desk {
             }
             (_, Meddling::TakeName) | (Effect::Create(_), _) => return None,
             (Effect::Update(object), _) => (object.kind(), object.key()),
-            (Effect::Remove { kind, key, .. }, _) => (*kind, key.clone()),
         };
         let mut stored = store.get(kind, &key)?;
         if let Meddling::Delete = meddling

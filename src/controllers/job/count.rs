@@ -9,7 +9,6 @@ use super::pods::{is_tracked, released};
 use super::reconcile::{AT_ONCE, Sync};
 use super::status::{self, Cause, Reason};
 use super::tracked::Held;
-use super::usage::Usage;
 use crate::api::pod::facts;
 use crate::control::{Effect, Plan};
 
@@ -30,12 +29,15 @@ impl Sync<'_> {
         }
         // What waited to be tried again, and has become needless. A pod of no index does not count.
         for (index, held) in pods.held.range(spec.completions.unwrap_or(0)..) {
-            self.settled.push(*index);
-            self.let_go(held, plan);
+            self.settled.insert(*index);
+            match plan.effects.len() >= AT_ONCE {
+                true => self.uncounted += 1,
+                false => self.let_go(held, plan),
+            }
         }
         for index in self.decided.clone() {
             if let Some(held) = pods.held.get(&index) {
-                self.settled.push(index);
+                self.settled.insert(index);
                 self.count_held(held, plan);
             }
         }
@@ -119,12 +121,7 @@ impl Sync<'_> {
     /// Only of a pod that has ended: one that is being deleted may still use more.
     fn add_usage(&mut self, pod: &Pod) {
         if facts::is_finished(pod) {
-            let mut usage = Usage::of_job(&self.next.metadata);
-            let before = usage;
-            usage.add(&pod.metadata);
-            if usage != before {
-                usage.write(&mut self.next.metadata);
-            }
+            self.usage.add(&pod.metadata);
         }
     }
 

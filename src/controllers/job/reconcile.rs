@@ -4,6 +4,7 @@
 //! The cost is that of the pods that finished since the last look and of those created or deleted now, never that of
 //! all pods of the Job.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use super::indexes::IndexSet;
 use super::pods::{abandoned, adopted, is_tracked, released};
 use super::status::{self, Cause};
 use super::tracked::Tracked;
+use super::usage::Usage;
 use super::view::Entry;
 use super::wanted::Counts;
 use super::{rerun, suspend};
@@ -102,7 +104,9 @@ pub(super) struct Sync<'a> {
     /// Indexes that this look has found to have succeeded or failed.
     pub decided: Vec<i32>,
     /// Indexes whose held pod this look has let go.
-    pub settled: Vec<i32>,
+    pub settled: BTreeSet<i32>,
+    /// What the Job's pods have used together.
+    pub usage: Usage,
     /// A cause to fail that one pod gave.
     pub fatal: Option<Cause>,
     /// Active pods after what this decision creates and deletes.
@@ -124,7 +128,8 @@ impl<'a> Sync<'a> {
             completed: indexes(&status.completed_indexes),
             failed_indexes: indexes(&status.failed_indexes),
             decided: Vec::new(),
-            settled: Vec::new(),
+            settled: BTreeSet::new(),
+            usage: Usage::default(),
             fatal: None,
             uncounted: 0,
             job,
@@ -140,6 +145,8 @@ impl<'a> Sync<'a> {
 
     fn run(mut self, plan: &mut Plan) {
         self.start();
+        self.usage = Usage::of_job(&self.next.metadata);
+        let used_before = self.usage;
         self.count(plan);
         match self.cause() {
             Some(cause) => self.end(&cause, plan),
@@ -148,6 +155,9 @@ impl<'a> Sync<'a> {
         }
         if self.uncounted > 0 {
             plan.look_again(self.now);
+        }
+        if self.usage != used_before {
+            self.usage.write(&mut self.next.metadata);
         }
         self.write(plan);
     }

@@ -17,7 +17,7 @@ use crate::api::{meta, well_known};
 /// Attempts that are remembered.
 const MOST: usize = 20;
 /// Bytes of an index list that are remembered; annotations have a limit together.
-const MOST_BYTES: usize = 4096;
+const MOST_BYTES: usize = 1024;
 
 /// How an attempt ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -162,6 +162,6 @@ mod tests {
             job.metadata = next.metadata;
         }
         assert_eq!(attempts(&job).len(), MOST);
-        assert!(meta::annotation(&job.metadata, well_known::ANNOTATION_ATTEMPTS).unwrap().len() < 120_000);
+        assert!(meta::annotation(&job.metadata, well_known::ANNOTATION_ATTEMPTS).unwrap().len() < 40_000);
     }
 }

@@ -2,6 +2,7 @@
 //! owner that a Job could take.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::iter;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -43,6 +44,10 @@ fn owner(pod: &Pod) -> Option<(Key, String)> {
     Some((Key::new(pod.metadata.namespace.clone().unwrap_or_default(), owner.name.clone()), owner.uid.clone()))
 }
 
+fn job_by_label(pod: &Pod) -> Option<&str> {
+    meta::label(&pod.metadata, well_known::LABEL_JOB_NAME)
+}
+
 fn is_manual(job: &Job) -> bool {
     job.spec.as_ref().and_then(|spec| spec.manual_selector) == Some(true)
 }
@@ -57,6 +62,7 @@ impl View {
         match seen.object {
             Object::Job(job) => concerns(self.observe_job(job, seen.change == Change::Deleted, now)),
             Object::Pod(pod) => {
+                let old = seen.old.and_then(Object::as_pod).map(Arc::as_ref);
                 // A pod that changed hands concerns the Job that lost it.
                 if let Some(Object::Pod(old)) = seen.old
                     && let Some((key, uid)) = owner(old)
@@ -66,9 +72,9 @@ impl View {
                     concerns(key);
                 }
                 if meta::controller_of(&pod.metadata).is_none() {
-                    self.observe_free(pod, seen.change, concerns);
+                    self.observe_free(pod, old, seen.change, concerns);
                 } else {
-                    self.forget_free(pod);
+                    self.forget_free(pod, old);
                     let is_new = seen.old.is_none();
                     if let Some(key) = self.observe_owned(pod, seen.change == Change::Deleted, is_new, now) {
                         concerns(key);
@@ -90,6 +96,7 @@ impl View {
             if let Some(free) = self.free.get_mut(&key.namespace) {
                 free.jobs.remove(&key.name);
             }
+            self.drop_free(&key.namespace);
             self.forget_if_empty(&key);
         } else if !is_known {
             self.meet(job, &key, now);
@@ -135,7 +142,8 @@ impl View {
     }
 
     /// A pod that nobody owns concerns the Job by whose uid it is labelled, and those whose selector somebody wrote.
-    fn observe_free(&mut self, pod: &Arc<Pod>, change: Change, mut concerns: impl FnMut(Key)) {
+    /// Also the Job by whose uid it was labelled before.
+    fn observe_free(&mut self, pod: &Arc<Pod>, old: Option<&Pod>, change: Change, mut concerns: impl FnMut(Key)) {
         let (namespace, name) = (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone());
         let name = name.unwrap_or_default();
         let free = self.free.entry(namespace.clone()).or_default();
@@ -144,7 +152,7 @@ impl View {
         } else {
             free.pods.insert(name.clone(), pod.clone());
         }
-        let labelled = meta::label(&pod.metadata, well_known::LABEL_JOB_NAME);
+        let labelled = iter::once(pod.as_ref()).chain(old).filter_map(job_by_label);
         let jobs: BTreeSet<&str> = free.jobs.iter().map(String::as_str).chain(labelled).collect();
         for job in jobs {
             let key = Key::new(namespace.clone(), job);
@@ -160,14 +168,14 @@ impl View {
         self.drop_free(&namespace);
     }
 
-    fn forget_free(&mut self, pod: &Pod) {
+    fn forget_free(&mut self, pod: &Pod, old: Option<&Pod>) {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let Some(free) = self.free.get_mut(namespace) else { return };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         if free.pods.remove(name).is_none() {
             return;
         }
-        let labelled = meta::label(&pod.metadata, well_known::LABEL_JOB_NAME);
+        let labelled = iter::once(pod).chain(old).filter_map(job_by_label);
         for job in free.jobs.iter().map(String::as_str).chain(labelled) {
             if let Some(entry) = self.jobs.get_mut(&Key::new(namespace, job)) {
                 entry.adoptable.remove(name);

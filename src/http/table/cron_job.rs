@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::column::{AGE, Column, NAME, NONE, or_none};
-use super::job::{images, names, selector};
+use super::job::{CONTAINERS, IMAGES, SELECTOR, images, names, selector};
 use super::{age_of, name_of};
 use crate::api::age;
 
@@ -25,13 +25,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column { type_: "integer", ..Column::text("Active", "A list of pointers to currently running jobs.") },
     Column::text("Last Schedule", "Information when was the last time the job was successfully scheduled."),
     AGE,
-    Column::wide("Containers", "Names of each container in the template."),
-    Column::wide("Images", "Images referenced by each container in the template."),
-    Column::wide(
-        "Selector",
-        "A label query over pods that should match the pod count. Normally, the system sets this field for you. More \
-         info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors",
-    ),
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
 ];
 
 pub(super) fn cells(cron_job: &CronJob, now: Timestamp) -> Vec<Value> {

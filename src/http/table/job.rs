@@ -11,6 +11,14 @@ use super::{age_of, name_of};
 use crate::api::selector::Selector;
 use crate::api::{age, meta, well_known};
 
+pub(super) const CONTAINERS: Column = Column::wide("Containers", "Names of each container in the template.");
+pub(super) const IMAGES: Column = Column::wide("Images", "Images referenced by each container in the template.");
+pub(super) const SELECTOR: Column = Column::wide(
+    "Selector",
+    "A label query over pods that should match the pod count. Normally, the system sets this field for you. More \
+     info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors",
+);
+
 pub(super) const COLUMNS: &[Column] = &[
     NAME,
     Column::text("Status", "Status of the job."),
@@ -21,13 +29,9 @@ pub(super) const COLUMNS: &[Column] = &[
     ),
     Column::text("Duration", "Time required to complete the job."),
     AGE,
-    Column::wide("Containers", "Names of each container in the template."),
-    Column::wide("Images", "Images referenced by each container in the template."),
-    Column::wide(
-        "Selector",
-        "A label query over pods that should match the pod count. Normally, the system sets this field for you. More \
-         info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors",
-    ),
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
 ];
 
 pub(super) fn cells(job: &Job, now: Timestamp) -> Vec<Value> {

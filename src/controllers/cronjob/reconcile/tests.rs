@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{Kind, admission};
+use crate::api::admission;
 use crate::control::Seen;
 use crate::store::Change;
 
@@ -117,10 +117,6 @@ impl World {
                     }
                     object => self.set_job(Job::clone(object.as_job().unwrap())),
                 },
-                Effect::Remove { key, kind, .. } => {
-                    assert_eq!(kind, Kind::Job);
-                    self.remove_job(&key.name);
-                }
             }
         }
     }

@@ -209,3 +209,17 @@ fn a_view_that_is_built_anew_decides_the_same() {
     w.settle();
     assert_eq!((w.active_indexes(), w.numbers()), (vec![0, 2, 3], (3, 1, 1)));
 }
+
+#[test]
+fn many_failed_pods_of_indexes_that_are_no_more_are_let_go_in_bounded_steps() {
+    let mut w = indexed_world(1200, 1200, json!({"backoffLimitPerIndex": 1}));
+    w.settle();
+    for index in 0..1200 {
+        w.exit(index, 1);
+    }
+    w.settle();
+    w.change(|spec| (spec.completions, spec.parallelism) = (Some(1), Some(1)));
+    assert_eq!(w.plan().effects.len(), AT_ONCE + 1);
+    w.settle();
+    assert_eq!((w.pods.values().filter(|p| is_tracked(p)).count(), w.numbers(), w.used().0), (1, (0, 0, 0), 1199));
+}

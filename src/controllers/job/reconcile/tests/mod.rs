@@ -92,7 +92,6 @@ impl World {
                     self.job = Job::clone(object.as_job().unwrap());
                     self.tell_job();
                 }
-                Effect::Remove { key, .. } => self.remove_pod(&key.name),
                 Effect::Create(object) => panic!("created {object:?}"),
             }
         }

@@ -75,3 +75,15 @@ fn a_pod_that_is_being_deleted_and_a_job_that_is_take_nothing() {
     w.settle();
     assert_eq!(w.pods["late"].metadata.owner_references, None);
 }
+
+#[test]
+fn a_pod_that_was_labelled_otherwise_before_it_was_taken_is_not_wanted_any_more() {
+    let mut w = world_of(json!({"selector": {"matchLabels": {"app": "a"}}}));
+    let mut pod = free_pod("late", "a");
+    pod.metadata.labels.as_mut().unwrap().insert(well_known::LABEL_JOB_NAME.to_owned(), "j".to_owned());
+    w.set_pod(pod);
+    assert!(w.view.entry(&crate::api::Key::new("default", "j")).unwrap().adoptable.contains_key("late"));
+    w.set_pod(free_pod("late", "b"));
+    w.settle();
+    assert_eq!(w.pods["late"].metadata.owner_references, None);
+}
