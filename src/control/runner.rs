@@ -144,6 +144,10 @@ impl<C: Controller> Runner<C> {
 
     pub async fn run(mut self, clock: Clock, stop: CancellationToken) {
         while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.store.room() => {}
+                () = stop.cancelled() => return,
+            }
             let now = clock.now();
             if self.step(now) {
                 tokio::task::yield_now().await;
@@ -161,5 +165,73 @@ impl<C: Controller> Runner<C> {
                 () = stop.cancelled() => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+    use crate::control::Effect;
+
+    /// Makes one object after the other, for ever.
+    struct Maker(u64);
+
+    impl Controller for Maker {
+        type Key = ();
+        const NAME: &'static str = "maker";
+
+        fn watches(&self) -> &'static [Kind] {
+            &[Kind::ConfigMap]
+        }
+
+        fn reset(&mut self) {}
+
+        fn observe(&mut self, _: &Seen<'_>, queue: &mut Queue<()>, _: Timestamp) {
+            queue.add_now(());
+        }
+
+        fn reconcile(&mut self, (): &(), _: Timestamp) -> Plan {
+            self.0 += 1;
+            Plan { effects: vec![Effect::Create(named(self.0))], ..Plan::default() }
+        }
+    }
+
+    fn named(n: u64) -> Object {
+        let mut map = ConfigMap::default();
+        map.metadata.name = Some(format!("made-{n}"));
+        map.metadata.namespace = Some("default".to_owned());
+        map.into()
+    }
+
+    #[test]
+    fn a_controller_does_not_run_away_from_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), 64).unwrap();
+        let held = store.hold_disk();
+        store.commit(crate::store::Tx::new().create(named(0))).unwrap();
+        let (recorder, _writer) = Recorder::new();
+        let runner = Runner::new(Maker(0), store.clone(), recorder, Timestamp::UNIX_EPOCH);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut run = std::pin::pin!(runner.run(Clock::real(), CancellationToken::new()));
+        let mut poll = |times| {
+            let _in_it = runtime.enter();
+            for _ in 0..times {
+                assert!(run.as_mut().poll(&mut Context::from_waker(futures::task::noop_waker_ref())).is_pending());
+            }
+            store.revision()
+        };
+        let stopped_at = poll(1_000);
+        assert!(stopped_at > 10, "it went to work");
+        assert_eq!(poll(1_000), stopped_at, "it waits for the disk");
+        drop(held);
+        let goes_on = (0..1_000_000).any(|_| {
+            std::thread::yield_now();
+            poll(1) > stopped_at
+        });
+        assert!(goes_on);
     }
 }

@@ -5,8 +5,9 @@
 //! writes one epoch the next one fills, so the number of flushes follows the disk and not the number of commits.
 //!
 //! What is known of sled 0.34.7 and dealt with here: each batch seals an I/O buffer, hence one batch per epoch;
-//! `flush` is `sync_file_range`, which a power cut outlives, hence the `sync_data` on a descriptor of our own; a
-//! snapshot file that a crash left half-written makes `open` fail, hence [`Disk::open`] removes those first.
+//! `flush` is `sync_file_range`, which does not outlive a power cut, hence the `sync_data` on a descriptor of our own; files
+//! beside its log are not synced at all, hence [`Blobs`]; a snapshot file that a crash left half-written makes `open`
+//! fail, hence [`Disk::open`] removes those first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch as signal;
 
+use super::blobs::Blobs;
 use super::record;
 use super::tx::Side;
 use super::{DiskFailed, Durability};
@@ -55,6 +57,10 @@ pub struct Disk {
     db: sled::Db,
     /// Our own descriptor of sled's file, for `sync_data`.
     file: File,
+    blobs: Mutex<Blobs>,
+    /// Holds up the committer, to play a slow disk.
+    #[cfg(test)]
+    pub held: Mutex<()>,
 }
 
 impl Disk {
@@ -71,10 +77,22 @@ impl Disk {
         // What sled creates when it opens must be found after a power cut.
         file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(io)?;
         let loaded = load(dir, &db)?;
-        Ok((Disk { db, file }, loaded))
+        let mut blobs = Blobs::new(dir);
+        // Those that an earlier process left are told to nobody again before they are on disk.
+        blobs.sync().map_err(io)?;
+        let disk = Disk {
+            db,
+            file,
+            blobs: Mutex::new(blobs),
+            #[cfg(test)]
+            held: Mutex::default(),
+        };
+        Ok((disk, loaded))
     }
 
     fn write(&self, epoch: Epoch) -> Result<(), DiskFailed> {
+        #[cfg(test)]
+        let _held = self.held.lock();
         let failed = |e: &dyn std::fmt::Display| DiskFailed(e.to_string());
         let mut batch = sled::Batch::default();
         for ((kind, key), object) in &epoch.objects {
@@ -99,6 +117,7 @@ impl Disk {
         }
         batch.insert(record::REVISION_KEY, record::seal(&epoch.revision.to_be_bytes()));
         self.db.apply_batch(batch).map_err(|e| failed(&e))?;
+        self.blobs.lock().sync().map_err(|e| failed(&e))?;
         self.db.flush().map_err(|e| failed(&e))?;
         self.file.sync_data().map_err(|e| failed(&e))
     }
@@ -374,5 +393,9 @@ impl Disk {
     pub fn insert_raw(&self, key: &[u8], value: &[u8]) {
         self.db.insert(key, value).unwrap();
         self.db.flush().unwrap();
+    }
+
+    pub fn synced_blobs(&self) -> usize {
+        self.blobs.lock().synced()
     }
 }

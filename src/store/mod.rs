@@ -16,12 +16,15 @@
 //! 4. A stale `resourceVersion` is a [`CommitError::Stale`], never a merge.
 //! 5. Commits reach the disk in order, many per flush: a crash loses a suffix, of which no durable wait has answered.
 //! 6. After a failed flush the store refuses writes and says so; reads go on.
-//! 7. An object that is being deleted and has nothing left to wait for (no finalizer, no grace period) is gone with
+//! 7. What is committed runs ahead of the disk by no more than [`BACKLOG`] for long: whoever makes work out of work waits
+//!    for [`Store::room`] first.
+//! 8. An object that is being deleted and has nothing left to wait for (no finalizer, no grace period) is gone with
 //!    the commit that made it so.
 //!
 //! Beside objects it keeps *side records*: opaque bytes under a key (logs, module names) that share the transaction
 //! and its durability, but have no revision and no event.
 
+mod blobs;
 mod disk;
 mod record;
 mod state;
@@ -43,6 +46,10 @@ pub use watch::{Change, Event, Expired, Visibility, Watch};
 use crate::api::{Key, Kind, Object};
 use disk::{Committer, Disk};
 use state::State;
+
+/// Revisions that may wait for the disk before controllers pause. A flush takes up a few thousand of them at most, so that
+/// a disk which keeps up is never waited for; one which does not, holds this many objects in memory and no more.
+const BACKLOG: u64 = if cfg!(test) { 64 } else { 16_384 };
 
 /// How much is on disk, and whether the disk has failed.
 #[derive(Clone, Debug, Default)]
@@ -113,12 +120,21 @@ impl Store {
 
     /// Waits until everything up to `revision` is on disk.
     pub async fn durable(&self, revision: u64) -> Result<(), DiskFailed> {
+        if self.shared.durable.borrow().revision >= revision {
+            return Ok(());
+        }
         let mut signal = self.shared.durable.subscribe();
         let reached = signal
             .wait_for(|d| d.revision >= revision || d.failed.is_some())
             .await
             .map_err(|_| DiskFailed("the committer has stopped".to_owned()))?;
         if reached.revision >= revision { Ok(()) } else { Err(DiskFailed(reached.failed.clone().unwrap_or_default())) }
+    }
+
+    /// Waits until the disk has nearly caught up. Answers at once after the disk has failed: a commit then says so.
+    pub async fn room(&self) {
+        let enough = self.revision().saturating_sub(BACKLOG);
+        let _ = self.durable(enough).await;
     }
 
     /// Why the store refuses writes, if it does.
@@ -166,6 +182,14 @@ impl Store {
     /// Writes what is waiting and stops the committer. Further commits are refused.
     pub fn close(&self) {
         self.shared.committer.close();
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// Holds up the disk for as long as the answer lives.
+    pub fn hold_disk(&self) -> impl Drop + '_ {
+        self.shared.disk.held.lock()
     }
 }
 

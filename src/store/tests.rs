@@ -321,3 +321,32 @@ proptest! {
         prop_assert_eq!(stored, model);
     }
 }
+
+#[tokio::test]
+async fn a_large_item_survives_a_restart_and_its_file_is_synced_before_the_answer() {
+    let f = Fixture::new();
+    let large = "x".repeat(600 << 10);
+    let revision = f.put("large", &large).revision();
+    f.store.durable(revision).await.unwrap();
+    let names = std::fs::read_dir(f.dir.path().join("blobs")).unwrap().count();
+    assert!(names > 0, "sled kept it elsewhere: this test tries nothing any more");
+    assert_eq!(f.store.shared.disk.synced_blobs(), names);
+    let f = f.reopen();
+    assert_eq!(value_of(&f.store.get(Kind::ConfigMap, &key("large")).unwrap()), large);
+}
+
+#[tokio::test]
+async fn there_is_no_room_while_too_much_waits_for_the_disk() {
+    let f = Fixture::new();
+    let held = f.store.hold_disk();
+    for n in 0..BACKLOG {
+        f.store.room().await;
+        f.put("a", &n.to_string());
+    }
+    f.put("a", "one too many");
+    let mut room = std::pin::pin!(f.store.room());
+    assert!(futures::poll!(&mut room).is_pending());
+    drop(held);
+    room.await;
+    f.store.durable(f.store.revision()).await.unwrap();
+}
