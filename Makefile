@@ -87,6 +87,10 @@ bench: ## How many Jobs and pods per second
 bench-node: ## What pods take of a node, and how soon they start and stop on a busy one
 	cargo bench --locked --bench node
 
+.PHONY: bench-api
+bench-api: ## How long lists take, and what a thousand watchers cost
+	cargo bench --locked --bench api
+
 .PHONY: fmt
 fmt: ## Formats the code
 	cargo fmt

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Namespace;
+use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -20,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ApiError, Key, Kind, Object, admission};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::control::Recorder;
 use crate::control::recorder::Writer;
 use crate::control::runner::Runner;
+use crate::control::{Controller, LoopMetrics, Recorder, Vitals};
 use crate::controllers::cronjob::CronJobController;
 use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
@@ -30,7 +31,7 @@ use crate::controllers::job::JobController;
 use crate::controllers::pod_gc::PodGc;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Check, ObjectMetrics, Server};
 use crate::ids::Ids;
 use crate::logs::Logs;
 use crate::modules::{CompileIn, CompileLimits, Modules};
@@ -46,6 +47,10 @@ const NAMESPACES: [&str; 3] = ["default", "kube-node-lease", "kube-system"];
 /// How many tasks the guests' runtime takes up between two looks at its timers. A task that computes takes a millisecond
 /// (and two more looks to wait for its turn); with tokio's 61, guests in line would be stopped that much after their deadline.
 const POLLS_BETWEEN_TIMERS: u32 = 3;
+
+/// A loop that has not gone round for so long does not any more: without work it goes round every ten seconds, and a
+/// machine that is so busy has no use for a restart before.
+const LOOP_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the parts get to stop by themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -73,6 +78,8 @@ pub struct App {
     pub modules: Modules,
     pub clock: Clock,
     pub ids: Ids,
+    /// What all requests share; made last, of what the other parts tell.
+    server: Arc<Server>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     /// `None` once stopped: a runtime cannot be dropped where one is running.
@@ -103,37 +110,55 @@ impl App {
         let (recorder, writer) = Recorder::new();
         let stop = CancellationToken::new();
         let node_name = keep_node_name(config).map_err(StartError::NodeName)?;
-        let mut app = App { store, logs, modules, clock, ids, stop, tasks: JoinSet::new(), guests: Some(guests) };
-        app.spawn_all(config, node_name, sandbox, &recorder, writer);
+        let mut app = App {
+            server: Server::new(config.server.clone(), clock.clone(), Registry::default(), Vec::new()),
+            store,
+            logs,
+            modules,
+            clock,
+            ids,
+            stop,
+            tasks: JoinSet::new(),
+            guests: Some(guests),
+        };
+        let (registry, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
+        let checks = vec![controllers(loops, app.clock.clone())];
+        app.server = Server::new(config.server.clone(), app.clock.clone(), registry, checks);
         Ok(app)
     }
 
-    fn spawn_all(&mut self, config: &Config, node_name: String, sandbox: Sandbox, recorder: &Recorder, writer: Writer) {
-        let (store, clock, ids, stop) = (&self.store, &self.clock, &self.ids, &self.stop);
-        let now = clock.now();
-        let tasks = &mut self.tasks;
-        tasks.spawn(writer.run(store.clone(), clock.clone(), ids.clone(), stop.clone()));
-        tasks.spawn(self.logs.clone().flush_loop(stop.clone()));
-        let runner = Runner::new(JobController::new(ids.clone()), store.clone(), recorder.clone(), now);
-        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+    /// Starts all parts; answers what they count, and how the loops are doing.
+    fn spawn_all(
+        &mut self,
+        config: &Config,
+        node_name: String,
+        sandbox: Sandbox,
+        recorder: &Recorder,
+        writer: Writer,
+    ) -> (Registry, Vec<Arc<Vitals>>) {
+        let mut registry = Registry::default();
+        self.store.register_metrics(&mut registry);
+        self.modules.register_metrics(&mut registry);
+        recorder.register_metrics(&mut registry);
         // The machine's zone, for schedules that name none; UTC where the machine does not say.
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-        let runner = Runner::new(CronJobController::new(ids.clone(), zone), store.clone(), recorder.clone(), now);
-        tasks.spawn(runner.run(clock.clone(), stop.clone()));
-        let runner = Runner::new(GarbageCollector::default(), store.clone(), recorder.clone(), now);
-        tasks.spawn(runner.run(clock.clone(), stop.clone()));
-        let runner = Runner::new(EventTtl::default(), store.clone(), recorder.clone(), now);
-        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        registry.register_collector(Box::new(ObjectMetrics::new(self.store.clone(), zone.clone())));
+        let mut loops = Vec::new();
+        self.tasks.spawn(writer.run(self.store.clone(), self.clock.clone(), self.ids.clone(), self.stop.clone()));
+        self.tasks.spawn(self.logs.clone().flush_loop(self.stop.clone()));
+        loops.push(self.spawn_loop(JobController::new(self.ids.clone()), recorder));
+        loops.push(self.spawn_loop(CronJobController::new(self.ids.clone(), zone), recorder));
+        loops.push(self.spawn_loop(GarbageCollector::default(), recorder));
+        loops.push(self.spawn_loop(EventTtl::default(), recorder));
         if config.expire_jobs {
-            let runner = Runner::new(TtlAfterFinished::default(), store.clone(), recorder.clone(), now);
-            tasks.spawn(runner.run(clock.clone(), stop.clone()));
+            loops.push(self.spawn_loop(TtlAfterFinished::default(), recorder));
         }
         if let Some(threshold) = config.terminated_pods {
-            let runner = Runner::new(PodGc::new(threshold), store.clone(), recorder.clone(), now);
-            tasks.spawn(runner.run(clock.clone(), stop.clone()));
+            loops.push(self.spawn_loop(PodGc::new(threshold), recorder));
         }
-        let runner = Runner::new(Scheduler::default(), store.clone(), recorder.clone(), now);
-        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        loops.push(self.spawn_loop(Scheduler::default(), recorder));
+        registry.register_collector(Box::new(LoopMetrics(loops.clone())));
+        let (store, clock, ids) = (&self.store, &self.clock, &self.ids);
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
         let node_config = NodeConfig {
             name: node_name,
@@ -147,8 +172,17 @@ impl App {
         if let Some(guests) = &self.guests {
             let (modules, logs) = (self.modules.clone(), self.logs.clone());
             let node = Node::new(cluster, modules, sandbox, logs, clock.clone(), node_config, guests.handle().clone());
-            tasks.spawn(node.run(stop.clone()));
+            node.register_metrics(&mut registry);
+            self.tasks.spawn(node.run(self.stop.clone()));
         }
+        (registry, loops)
+    }
+
+    fn spawn_loop<C: Controller>(&mut self, controller: C, recorder: &Recorder) -> Arc<Vitals> {
+        let runner = Runner::new(controller, self.store.clone(), recorder.clone(), self.clock.now());
+        let vitals = runner.vitals();
+        self.tasks.spawn(runner.run(self.clock.clone(), self.stop.clone()));
+        vitals
     }
 
     /// Serves the Kubernetes API and the uploading of modules until `stop` is cancelled.
@@ -158,9 +192,11 @@ impl App {
         access: Access,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let api = Api::new(self.store.clone(), self.logs.clone(), self.clock.clone(), self.ids.clone());
-        let routes = http::router(api).merge(http::modules::routes(self.modules.clone(), self.clock.clone()));
-        http::serve(listener, http::guarded(routes, access), stop)
+        let server = self.server.clone();
+        let api = Api::new(self.store.clone(), self.logs.clone(), self.ids.clone(), server.clone());
+        let routes = http::router(api).merge(http::modules::routes(self.modules.clone(), server.clone()));
+        let routes = http::observed(http::guarded(http::compressed(routes), access), server.clone());
+        http::serve(listener, routes, server, stop)
     }
 
     /// Ends when any part has ended by itself, which is a defect.
@@ -197,6 +233,12 @@ impl App {
     pub fn create(&self, object: Object) -> Result<Object, ApiError> {
         create(&self.store, object, self.clock.now(), &self.ids)
     }
+}
+
+/// Whether every loop still goes round. One that does not is lost, and with it what it is for, until a restart.
+fn controllers(loops: Vec<Arc<Vitals>>, clock: Clock) -> Check {
+    let ask = move || loops.iter().try_for_each(|vitals| vitals.check(clock.instant(), LOOP_PATIENCE));
+    Check { name: "controllers", of_life: true, ask: Box::new(ask) }
 }
 
 /// The name of the node is that of the first start on this state: pods that are bound to it, and their logs, would be

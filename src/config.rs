@@ -38,6 +38,84 @@ pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
 /// Terminated pods that stay; beyond them the oldest are deleted. kube-controller-manager's own default.
 pub const TERMINATED_PODS: u32 = 12_500;
 
+/// Bytes of a request body: what Kubernetes takes, and twice what fits one of its objects.
+pub const MAX_BODY: usize = 3 << 20;
+
+/// A limit of the HTTP server, as `kiln serve --limit NAME=N` sets it and docs/api.md lists it.
+pub struct Limit {
+    pub name: &'static str,
+    pub default: u64,
+    /// Below this the server could not do its work.
+    pub least: u64,
+    pub reason: &'static str,
+    field: fn(&mut ServerLimits) -> &mut u64,
+}
+
+macro_rules! server_limits {
+    ($($field:ident $name:literal = $default:literal, at least $least:literal: $reason:literal;)*) => {
+        /// What one client, and all of them together, may take of the HTTP server.
+        #[derive(Clone, Debug)]
+        pub struct ServerLimits { $(#[doc = $reason] pub $field: u64),* }
+
+        pub const SERVER_LIMITS: &[Limit] = &[$(Limit {
+            name: $name,
+            default: $default,
+            least: $least,
+            reason: $reason,
+            field: |limits| &mut limits.$field,
+        }),*];
+
+        impl Default for ServerLimits {
+            fn default() -> ServerLimits {
+                ServerLimits { $($field: $default),* }
+            }
+        }
+    };
+}
+
+server_limits! {
+    connections "connections" = 4096, at least 1:
+        "connections at a time, further ones wait to be accepted: each takes tens of kilobytes, and a watch is one";
+    requests_inflight "requests-inflight" = 400, at least 1:
+        "requests that only read, at a time, but for watches and followed logs: kube-apiserver's --max-requests-inflight";
+    mutating_requests_inflight "mutating-requests-inflight" = 200, at least 1:
+        "requests that write, at a time, but for uploads: kube-apiserver's --max-mutating-requests-inflight";
+    long_requests "long-requests" = 3072, at least 1:
+        "watches, followed logs and uploads at a time: three quarters of the connections, so that others find one";
+    url_bytes "url-bytes" = 16384, at least 256:
+        "bytes of path and query: selectors are long, and nothing that is asked for is longer";
+    head_bytes "head-bytes" = 65536, at least 8192:
+        "bytes of a request before its body: each connection may hold that much before it says what it wants";
+    headers "headers" = 100, at least 16:
+        "headers of a request: clients send ten";
+    head_seconds "head-seconds" = 32, at least 1:
+        "seconds for the head of a request, the first or the next, so also how long a connection may be idle: kube-apiserver's";
+    body_seconds "body-seconds" = 30, at least 1:
+        "seconds for the body of a request, of an upload without a byte: three megabytes take as long on a poor line";
+    upload_bytes_per_second "upload-bytes-per-second" = 16384, at least 1:
+        "bytes per second that an upload must bring on average, after its first seconds: less is a line that hangs";
+    stall_seconds "stall-seconds" = 120, at least 1:
+        "seconds in which a client reads nothing of what it is sent: what it does not read is held in memory for it";
+}
+
+impl ServerLimits {
+    /// Sets a limit by `NAME=N`.
+    pub fn set(&mut self, text: &str) -> Result<(), String> {
+        let (name, number) = text.split_once('=').unwrap_or((text, ""));
+        let Some(limit) = SERVER_LIMITS.iter().find(|limit| limit.name == name) else {
+            let names: Vec<&str> = SERVER_LIMITS.iter().map(|limit| limit.name).collect();
+            return Err(format!("there is no limit {name:?}: the limits are {}", names.join(", ")));
+        };
+        match number.parse() {
+            Ok(number) if (limit.least..=u64::from(u32::MAX)).contains(&number) => {
+                *(limit.field)(self) = number;
+                Ok(())
+            }
+            _ => Err(format!("{name}: {number:?} is no whole number of at least {}", limit.least)),
+        }
+    }
+}
+
 /// What the parts of kiln are made from.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -58,6 +136,7 @@ pub struct Config {
     pub terminated_pods: Option<u32>,
     pub compile_cpu_seconds: u64,
     pub compile_memory_bytes: u64,
+    pub server: ServerLimits,
 }
 
 impl Config {
@@ -75,6 +154,36 @@ impl Config {
             terminated_pods: Some(TERMINATED_PODS),
             compile_cpu_seconds: COMPILE_CPU_SECONDS,
             compile_memory_bytes: COMPILE_MEMORY_BYTES,
+            server: ServerLimits::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_set_by_its_name_and_anything_else_is_refused() {
+        let mut limits = ServerLimits::default();
+        for limit in SERVER_LIMITS {
+            assert!(limit.default >= limit.least, "{}", limit.name);
+            assert_eq!(limits.set(&format!("{}={}", limit.name, limit.least)), Ok(()));
+            assert_eq!(*(limit.field)(&mut limits), limit.least);
+        }
+        for wrong in
+            ["", "connections", "connections=", "connections=0", "connections=x", "connections=99999999999", "x=1"]
+        {
+            assert!(limits.set(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_document_lists_each_limit_with_its_default() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+        for limit in SERVER_LIMITS {
+            let row = format!("| `{}` | {} |", limit.name, limit.default);
+            assert!(document.contains(&row), "docs/api.md: add a row that begins with {row}");
         }
     }
 }

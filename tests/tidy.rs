@@ -27,7 +27,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("api", &[]),
     ("sandbox", &[&["clock"]]),
     ("config", &[&["sandbox"]]),
-    ("store", &[&["api"]]),
+    ("store", &[&["api", "clock"]]),
     ("logs", &[&["clock", "store"]]),
     ("modules", &[&["clock", "sandbox", "store"]]),
     ("control", &[&["api", "clock", "ids", "store"]]),

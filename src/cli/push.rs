@@ -234,6 +234,8 @@ fn read_answer(server: &str, answer: Response<Body>) -> Result<Pushed, PushError
 mod tests {
     use std::net::SocketAddr;
 
+    use prometheus_client::registry::Registry;
+
     use super::*;
     use crate::clock::Clock;
     use crate::modules::Digest;
@@ -263,7 +265,9 @@ mod tests {
     #[tokio::test]
     async fn a_module_is_pushed_and_a_refusal_is_told() {
         let opened = Opened::new();
-        let routes = crate::http::modules::routes(opened.modules.clone(), Clock::real());
+        let limits = crate::config::ServerLimits::default();
+        let server = crate::http::Server::new(limits, Clock::real(), Registry::default(), Vec::new());
+        let routes = crate::http::modules::routes(opened.modules.clone(), server);
         let server = format!("http://{}/", serve(routes).await);
         let large = [PROGRAM, &[0, 0x84, 0x80, 0x40, 1, b'n'], &vec![0; (1 << 20) + 2]].concat();
         for (name, bytes) in [("pi", PROGRAM), ("[::1]:5000/tools/pi:1.0", PROGRAM), ("large", &large)] {

@@ -34,6 +34,9 @@ pub struct ServeArgs {
     /// Terminated pods that stay; beyond them the oldest are deleted. 0 or less: all stay
     #[arg(long, value_name = "N", default_value_t = i64::from(config::TERMINATED_PODS), allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(..=i64::from(u32::MAX)))]
     terminated_pod_gc_threshold: i64,
+    /// A limit of the HTTP server, such as `connections=100`; docs/api.md lists them
+    #[arg(long = "limit", value_name = "NAME=N")]
+    limits: Vec<String>,
     #[command(flatten)]
     allow: AllowArgs,
     #[command(flatten)]
@@ -68,6 +71,9 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
     };
     let mut config = Config { node_name, max_pods: args.max_pods, ..Config::new(args.data_dir) };
     config.terminated_pods = u32::try_from(args.terminated_pod_gc_threshold).ok().filter(|n| *n > 0);
+    for limit in &args.limits {
+        config.server.set(limit).map_err(|e| Failure::usage(format!("--limit {e}")))?;
+    }
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
     let runtime = super::runtime()?;

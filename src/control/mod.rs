@@ -7,8 +7,10 @@ pub mod queue;
 mod recent;
 pub mod recorder;
 pub mod runner;
+pub mod vitals;
 
 pub use effect::{Effect, Note, NoteType, Plan};
 pub use queue::Queue;
 pub use recorder::Recorder;
 pub use runner::{Controller, Seen};
+pub use vitals::{LoopMetrics, Vitals};

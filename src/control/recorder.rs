@@ -9,6 +9,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,24 +29,54 @@ const WAITING: usize = 1000;
 
 /// Where notes are handed in. Never blocks.
 #[derive(Clone)]
-pub struct Recorder(mpsc::Sender<(&'static str, Note)>);
+pub struct Recorder {
+    notes: mpsc::Sender<(&'static str, Note)>,
+    counts: Counts,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    written: Counter,
+    dropped: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+impl Counts {
+    fn drop(&self, why: &'static str) {
+        self.dropped.get_or_create(&[("reason", why)]).inc();
+    }
+}
 
 impl Recorder {
     /// The recorder and the writer that must run for its notes to become Events.
     pub fn new() -> (Recorder, Writer) {
         let (sender, notes) = mpsc::channel(WAITING);
-        (Recorder(sender), Writer { notes, gate: Gate::default() })
+        let counts = Counts::default();
+        let recorder = Recorder { notes: sender, counts: counts.clone() };
+        (recorder, Writer { notes, gate: Gate::default(), counts })
+    }
+
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let Counts { written, dropped } = self.counts.clone();
+        registry.register("kiln_events_written", "Events created, or written again with a higher count", written);
+        registry.register(
+            "kiln_events_dropped",
+            "Notes that became no Event: too many at once (queue), or more than one may say (rate)",
+            dropped,
+        );
     }
 
     pub fn record(&self, component: &'static str, note: Note) {
         // A full queue, or a writer that has stopped, costs only the note.
-        let _ = self.0.try_send((component, note));
+        if self.notes.try_send((component, note)).is_err() {
+            self.counts.drop("queue");
+        }
     }
 }
 
 pub struct Writer {
     notes: mpsc::Receiver<(&'static str, Note)>,
     gate: Gate,
+    counts: Counts,
 }
 
 impl Writer {
@@ -62,19 +95,23 @@ impl Writer {
     }
 
     fn write(&mut self, component: &'static str, note: Note, store: &Store, ids: &Ids, now: Timestamp) {
-        let Some(record) = self.gate.take(component, note, now) else { return };
+        let Some(record) = self.gate.take(component, note, now) else { return self.counts.drop("rate") };
         if let Some(mut event) = record.earlier.as_ref().and_then(|key| stored_event(store, key)) {
             event.count = Some(record.count);
             event.last_timestamp = Some(meta::time(now));
             event.message = Some(record.note.message.clone());
             if store.commit(Tx::new().update(event)).is_ok() {
+                self.counts.written.inc();
                 return;
             }
         }
         let event = new_event(component, &record, ids, now);
         let key = Object::from(event.clone()).key();
         match store.commit(Tx::new().create(event)) {
-            Ok(_) => self.gate.of(component).written(record.identity, key),
+            Ok(_) => {
+                self.counts.written.inc();
+                self.gate.of(component).written(record.identity, key);
+            }
             Err(error) => tracing::debug!(%error, "event not written"),
         }
     }

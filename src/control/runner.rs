@@ -5,12 +5,14 @@
 //! a commit is in the ring before `Store::commit` returns. So a decision is never based on the world before the last.
 
 use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Plan, Queue, Recorder};
+use super::{Plan, Queue, Recorder, Vitals};
 use crate::api::{Kind, Object, meta};
 use crate::clock::Clock;
 use crate::store::{Change, CommitError, Store, Visibility, Watch};
@@ -45,7 +47,7 @@ pub trait Controller: Send + 'static {
 }
 
 /// The longest sleep before due times are compared with the clock again: the wall clock may be set while we sleep.
-const RECHECK: Duration = Duration::from_secs(10);
+pub const RECHECK: Duration = Duration::from_secs(10);
 
 /// Between tries while the store refuses writes.
 const READ_ONLY_SECONDS: i64 = 10;
@@ -57,13 +59,20 @@ pub struct Runner<C: Controller> {
     watches: Vec<Watch>,
     store: Store,
     recorder: Recorder,
+    vitals: Arc<Vitals>,
 }
 
 impl<C: Controller> Runner<C> {
     pub fn new(controller: C, store: Store, recorder: Recorder, now: Timestamp) -> Runner<C> {
-        let mut runner = Runner { controller, queue: Queue::default(), watches: Vec::new(), store, recorder };
+        let vitals = Arc::new(Vitals::new(C::NAME));
+        let mut runner = Runner { controller, queue: Queue::default(), watches: Vec::new(), store, recorder, vitals };
         runner.rebuild(now);
         runner
+    }
+
+    /// How the loop is doing, from now on.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        self.vitals.clone()
     }
 
     /// Lists everything anew: at the start, and if the ring has moved past a watch. The kinds are listed one after
@@ -108,6 +117,7 @@ impl<C: Controller> Runner<C> {
         self.observe(now);
         let Some(key) = self.queue.pop_due(now) else { return false };
         let mut plan = self.controller.reconcile(&key, now);
+        self.vitals.decisions.fetch_add(1, Relaxed);
         while !plan.effects.is_empty() {
             match self.store.commit(plan.tx()) {
                 Ok(_) => break,
@@ -123,6 +133,7 @@ impl<C: Controller> Runner<C> {
                 Err(changed) => {
                     // Something changed after the view was taken: the next round sees it and decides anew.
                     tracing::debug!(controller = C::NAME, ?key, %changed, "deciding anew");
+                    self.vitals.stale.fetch_add(1, Relaxed);
                     self.queue.add_now(key);
                     return true;
                 }
@@ -149,7 +160,10 @@ impl<C: Controller> Runner<C> {
                 () = stop.cancelled() => return,
             }
             let now = clock.now();
-            if self.step(now) {
+            self.vitals.beat(clock.instant());
+            let stepped = self.step(now);
+            self.vitals.depth.store(self.queue.len(), Relaxed);
+            if stepped {
                 tokio::task::yield_now().await;
                 continue;
             }

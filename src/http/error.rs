@@ -12,8 +12,10 @@
 //! | taken, or changed in the meantime | 409 | AlreadyExists, Conflict |
 //! | the history that is asked for is gone | 410 | Expired |
 //! | too large | 413 | RequestEntityTooLarge |
+//! | a URL that is too long | 414 | RequestURITooLong |
 //! | a form of body that is not read | 415 | UnsupportedMediaType |
 //! | understood, but invalid | 422 | Invalid |
+//! | more requests at a time than allowed | 429 | TooManyRequests |
 //! | a fault of ours | 500 | InternalError |
 //! | nothing here can do that | 501 | NotImplemented |
 //! | the disk has failed | 503 | ServiceUnavailable |
@@ -55,6 +57,11 @@ pub enum Refusal {
     #[error("{0}")]
     TooLarge(String),
     #[error("{0}")]
+    UriTooLong(String),
+    /// Worded as by the API server (`endpoints/handlers/responsewriters/errors.go` and `filters/maxinflight.go`).
+    #[error("Too many requests, please try again later.")]
+    TooManyRequests,
+    #[error("{0}")]
     UnsupportedMediaType(String),
     #[error("{0}")]
     NotImplemented(String),
@@ -88,6 +95,8 @@ impl Refusal {
             Refusal::NotAcceptable(_) => (StatusCode::NOT_ACCEPTABLE, "NotAcceptable"),
             Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, "Timeout"),
             Refusal::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            Refusal::UriTooLong(_) => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
+            Refusal::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
             Refusal::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType"),
             Refusal::NotImplemented(_) => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
         }
@@ -113,6 +122,7 @@ impl Refusal {
                 "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
                 "retryAfterSeconds": 1,
             })),
+            Refusal::TooManyRequests => Some(json!({"retryAfterSeconds": 1})),
             Refusal::Options { kind, name, causes } => {
                 Some(json!({"name": name, "group": "meta.k8s.io", "kind": kind, "causes": all(causes)}))
             }
@@ -157,7 +167,7 @@ impl IntoResponse for Refusal {
             Refusal::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Refusal::Api(ApiError::FutureRevision { .. }) => {
+            Refusal::Api(ApiError::FutureRevision { .. }) | Refusal::TooManyRequests => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // The rest of the body has not been read, and is not worth reading.

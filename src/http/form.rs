@@ -11,7 +11,7 @@ use super::request::Params;
 use super::table::{self, IncludeObject, ListMeta};
 use crate::api::{Kind, Object};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// The object itself.
     Object,

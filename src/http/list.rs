@@ -12,6 +12,7 @@ use futures::stream;
 use k8s_openapi::jiff::Timestamp;
 
 use super::Api;
+use super::compress::LONG;
 use super::error::{Refusal, json_response};
 use super::form::Form;
 use super::request::{Params, Target};
@@ -113,11 +114,12 @@ fn parse_token(token: &str) -> Result<(u64, Key), Refusal> {
     parse().ok_or_else(|| Refusal::bad("continue key is not valid: it is not one that this server made"))
 }
 
-/// A short list is sent whole, with its length; a longer one in pieces, as the client takes them.
+/// A short list is sent whole, with its length; a longer one in pieces, as the client takes them. One that may be worth
+/// compressing is always of the second kind.
 fn body(page: Page, kind: Kind, form: Form, now: Timestamp) -> Body {
     let head = form.head(kind, &page.meta);
     let mut writer = Writer { objects: page.objects.into_iter(), form, now, piece: head, first: true, ended: false };
-    let Some(first) = writer.next() else { return Body::empty() };
+    let first = Bytes::from(writer.write(LONG));
     if writer.ended {
         return Body::from(first);
     }
@@ -137,10 +139,14 @@ impl Iterator for Writer {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        if self.ended {
-            return None;
-        }
-        while self.piece.len() < PIECE {
+        (!self.ended).then(|| self.write(PIECE).into())
+    }
+}
+
+impl Writer {
+    /// What comes next, up to about `most` bytes.
+    fn write(&mut self, most: usize) -> Vec<u8> {
+        while self.piece.len() < most {
             let Some(object) = self.objects.next() else {
                 self.piece.extend_from_slice(self.form.tail());
                 self.ended = true;
@@ -151,7 +157,7 @@ impl Iterator for Writer {
             }
             self.piece.extend_from_slice(&self.form.item(&object, self.now));
         }
-        Some(std::mem::take(&mut self.piece).into())
+        std::mem::replace(&mut self.piece, Vec::with_capacity(if self.ended { 0 } else { PIECE + PIECE / 4 }))
     }
 }
 

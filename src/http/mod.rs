@@ -6,23 +6,31 @@
 //! Invariant: nothing that is not on disk leaves the process. A write answers once its revision is durable, a read
 //! once what it shows is, and watches follow the durable revision.
 
+mod compress;
 mod delete;
 pub mod discovery;
 pub mod error;
 mod form;
 mod guard;
 mod health;
+mod inflight;
 mod list;
+mod metrics;
 pub mod modules;
+mod observe;
 pub mod openapi;
 mod pod_log;
+mod rendered;
 mod request;
+mod request_info;
 mod resource;
 mod revision;
 mod router;
 mod selection;
 mod serve;
+mod server;
 mod snapshot;
+mod socket;
 pub mod table;
 mod watch;
 
@@ -30,9 +38,14 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+pub use compress::compressed;
 pub use guard::{Access, guarded};
+pub use health::Check;
+pub use metrics::ObjectMetrics;
+pub use observe::observed;
 pub use router::router;
 pub use serve::serve;
+pub use server::Server;
 
 use crate::clock::Clock;
 use crate::ids::Ids;
@@ -46,14 +59,16 @@ pub struct Api {
     pub logs: Logs,
     pub clock: Clock,
     pub ids: Ids,
+    pub server: Arc<Server>,
     /// Held for reading while an object is created in a namespace, for writing while an empty namespace is deleted,
     /// so that no object is left in a namespace that is gone.
     namespaces: Arc<RwLock<()>>,
 }
 
 impl Api {
-    pub fn new(store: Store, logs: Logs, clock: Clock, ids: Ids) -> Api {
-        Api { store, logs, clock, ids, namespaces: Arc::default() }
+    pub fn new(store: Store, logs: Logs, ids: Ids, server: Arc<Server>) -> Api {
+        let clock = server.clock.clone();
+        Api { store, logs, clock, ids, server, namespaces: Arc::default() }
     }
 }
 

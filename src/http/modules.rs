@@ -4,6 +4,8 @@
 //! not grow. A connection that breaks leaves nothing behind.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +18,9 @@ use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
+use super::error::Refusal;
+use super::server::Server;
+use crate::config::ServerLimits;
 use crate::modules::{BlobError, ImportError, MAX_MODULE, Modules, Named, ProgramError, Reference};
 use crate::sandbox::ProgramKind;
 use crate::store::CommitError;
@@ -27,15 +31,15 @@ const QUEUE: usize = 16;
 #[derive(Clone)]
 struct Served {
     modules: Modules,
-    clock: Clock,
+    server: Arc<Server>,
 }
 
 /// `GET /modules`, and `GET` and `PUT` of `/modules/NAME[:TAG]`, of which the name may have slashes.
-pub fn routes(modules: Modules, clock: Clock) -> Router {
+pub fn routes(modules: Modules, server: Arc<Server>) -> Router {
     Router::new()
         .route("/modules", get(list))
         .route("/modules/{*name}", get(show).put(upload))
-        .with_state(Served { modules, clock })
+        .with_state(Served { modules, server })
 }
 
 async fn list(State(served): State<Served>) -> Response {
@@ -71,9 +75,12 @@ async fn upload(State(served): State<Served>, Path(name): Path<String>, headers:
         return refuse(ImportError::Blob(BlobError::TooLarge { limit: MAX_MODULE }));
     }
     let (queue, received) = mpsc::channel(QUEUE);
-    let import =
-        served.modules.import(&reference, Received { queue: received, piece: Bytes::new() }, served.clock.now());
-    let (imported, ()) = tokio::join!(import, receive(body, queue));
+    let now = served.server.clock.now();
+    let import = served.modules.import(&reference, Received { queue: received, piece: Bytes::new() }, now);
+    let (imported, is_slow) = tokio::join!(import, receive(body, queue, &served.server));
+    if is_slow {
+        return Refusal::TooSlow.into_response();
+    }
     match imported {
         Ok(imported) => {
             let kind = match imported.facts.kind {
@@ -105,19 +112,37 @@ fn parse(name: &str) -> Result<Reference, Box<Response>> {
 /// A piece of an upload; `None` is its end, without which it is cut off.
 type Piece = io::Result<Option<Bytes>>;
 
-/// Hands the body on until it ends or nobody wants the rest.
-async fn receive(body: Body, queue: mpsc::Sender<Piece>) {
+/// Hands the body on until it ends or nobody wants the rest. True if it came too slowly, and was given up.
+async fn receive(body: Body, queue: mpsc::Sender<Piece>, server: &Server) -> bool {
     let mut pieces = body.into_data_stream();
+    let (begun, mut received) = (server.clock.instant(), 0);
+    // The time that the disk took is not the client's.
+    let mut not_theirs = Duration::ZERO;
     loop {
+        let due = begun + not_theirs + time_for(received, &server.limits);
+        let left = due.saturating_duration_since(server.clock.instant());
         let piece = tokio::select! {
             piece = pieces.next() => piece.transpose().map_err(io::Error::other),
-            () = queue.closed() => return,
+            () = queue.closed() => return false,
+            () = server.clock.sleep(left) => {
+                let _ = queue.send(Err(io::ErrorKind::TimedOut.into())).await;
+                return true;
+            }
         };
         let is_last = !matches!(piece, Ok(Some(_)));
+        received += piece.as_ref().ok().and_then(Option::as_ref).map_or(0, |piece| piece.len() as u64);
+        let came = server.clock.instant();
         if queue.send(piece).await.is_err() || is_last {
-            return;
+            return false;
         }
+        not_theirs += server.clock.instant().saturating_duration_since(came);
     }
+}
+
+/// By when so many bytes and one more must have come.
+fn time_for(received: u64, limits: &ServerLimits) -> Duration {
+    let earned = received as f64 / limits.upload_bytes_per_second as f64;
+    Duration::from_secs(limits.body_seconds) + Duration::from_secs_f64(earned)
 }
 
 /// The other end: read on a thread that may block. If the sender is gone without an end, the connection is.
@@ -174,22 +199,26 @@ fn status(code: StatusCode, reason: &str, message: &str) -> Response {
 mod tests {
     use axum::http::Request;
     use futures::stream;
+    use prometheus_client::registry::Registry;
     use serde_json::Value;
     use tower::ServiceExt;
 
     use super::*;
+    use crate::clock::Clock;
     use crate::modules::testing::{LIBRARY, Opened, PROGRAM, another_program};
 
     struct Server {
         opened: Opened,
         routes: Router,
+        clock: Clock,
     }
 
     impl Server {
         fn new() -> Server {
             let opened = Opened::new();
-            let routes = routes(opened.modules.clone(), Clock::manual(jiff::Timestamp::UNIX_EPOCH));
-            Server { opened, routes }
+            let clock = Clock::manual(jiff::Timestamp::UNIX_EPOCH);
+            let shared = super::Server::new(ServerLimits::default(), clock.clone(), Registry::default(), Vec::new());
+            Server { routes: routes(opened.modules.clone(), shared), opened, clock }
         }
 
         async fn send(&self, request: Request<Body>) -> (u16, Value) {
@@ -262,6 +291,29 @@ mod tests {
         let piece = Bytes::from(vec![0; 1 << 20]);
         let endless = Body::from_stream(stream::repeat_with(move || io::Result::Ok(piece.clone())));
         assert_eq!(server.put("pi", endless).await.0, 413);
+        assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_hangs_is_given_up_and_one_that_goes_on_is_not() {
+        let server = Server::new();
+        let limits = ServerLimits::default();
+        assert_eq!(time_for(0, &limits), Duration::from_secs(30));
+        assert_eq!(time_for(256 << 20, &limits), Duration::from_secs(30 + (16 << 10)));
+        let begin = stream::iter([io::Result::Ok(Bytes::from_static(&PROGRAM[..20]))]);
+        let put = server.put("pi", Body::from_stream(begin.chain(stream::pending())));
+        let passes = async {
+            loop {
+                server.clock.advance(Duration::from_secs(1));
+                tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>()).await.unwrap_err();
+            }
+        };
+        let (code, status) = tokio::select! {
+            answer = put => answer,
+            () = passes => unreachable!(),
+        };
+        assert_eq!((code, &status["reason"]), (408, &json!("Timeout")), "{status}");
+        server.opened.settle(0).await;
         assert_eq!(server.opened.files(), (0, 0));
     }
 

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::Api;
+use super::compress::Live;
 use super::error::Refusal;
 use super::request::{Params, Target};
 use super::resource;
@@ -27,6 +28,7 @@ pub async fn read(
     stopping: Stopping,
 ) -> Result<Response, Refusal> {
     let query = query(&params, &target.name, api.clock.now())?;
+    let grows = query.follow;
     let object = resource::find(&api, target.kind, &target.key()).await?;
     let pod = object.as_pod().ok_or_else(|| ApiError::Internal("the log of an object that is no pod".to_owned()))?;
     let container = choose(pod, params.get("container")).map_err(Refusal::bad)?;
@@ -38,7 +40,11 @@ pub async fn read(
         follow(api.logs.read(id, query), stopping)
     };
     let headers = [(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-cache, private")];
-    Ok((headers, body).into_response())
+    let mut response = (headers, body).into_response();
+    if grows {
+        response.extensions_mut().insert(Live);
+    }
+    Ok(response)
 }
 
 type Pieces = tokio::sync::mpsc::Receiver<Result<bytes::Bytes, crate::store::DiskFailed>>;

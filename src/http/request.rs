@@ -13,11 +13,7 @@ use super::Api;
 use super::error::Refusal;
 use crate::api::decode::{self, Decoded, Parsed};
 use crate::api::{FieldError, Key, Kind, Path};
-
-/// Bytes of a request body: what Kubernetes takes, and twice what fits one of its objects.
-pub const MAX_BODY: usize = 3 << 20;
-/// How long a body may take to arrive, so that a client which stops in the middle holds nothing for long.
-const BODY_TIME: Duration = Duration::from_secs(30);
+pub use crate::config::MAX_BODY;
 
 /// The kind of a route, and what its path names.
 #[derive(Clone, Debug)]
@@ -68,6 +64,16 @@ impl Params {
     /// A switch: absent, `false` and `0` are off.
     pub fn flag(&self, name: &str) -> bool {
         self.0.iter().any(|(n, value)| n == name && !matches!(value.as_str(), "false" | "0"))
+    }
+
+    /// Whether a parameter was given, with whatever value.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, _)| n == name)
+    }
+
+    /// All values of a parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     pub fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
@@ -141,7 +147,7 @@ impl FromRequest<Api> for Payload {
         let media = media_type(request.headers());
         let bytes = tokio::select! {
             bytes = whole(request.into_body()) => bytes?,
-            () = api.clock.sleep(BODY_TIME) => return Err(Refusal::TooSlow),
+            () = api.clock.sleep(Duration::from_secs(api.server.limits.body_seconds)) => return Err(Refusal::TooSlow),
         };
         Ok(Payload { bytes, media })
     }

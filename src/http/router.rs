@@ -8,7 +8,7 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, json_response};
-use super::{Api, delete, discovery, health, list, openapi, pod_log, resource};
+use super::{Api, delete, discovery, health, list, metrics, openapi, pod_log, resource};
 use crate::api::Kind;
 
 /// The API. The caller may merge further routes, and puts all behind [`super::guarded`].
@@ -22,12 +22,13 @@ pub fn router(api: Api) -> Router {
         .route("/openapi/v3", get(openapi_index))
         .route("/openapi/v3/{*path}", get(openapi_document))
         .route("/version", get(version))
+        .route("/metrics", get(metrics::read))
         .route("/livez", get(health::live))
-        .route("/livez/{check}", get(health::one))
+        .route("/livez/{check}", get(health::live_one))
         .route("/readyz", get(health::ready))
-        .route("/readyz/{check}", get(health::one))
+        .route("/readyz/{check}", get(health::ready_one))
         .route("/healthz", get(health::healthy))
-        .route("/healthz/{check}", get(health::one));
+        .route("/healthz/{check}", get(health::ready_one));
     for &kind in Kind::ALL {
         router = router.merge(resource_routes(kind));
     }

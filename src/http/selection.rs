@@ -41,20 +41,27 @@ impl Selection {
     }
 
     /// What a change looks like to somebody who sees only the selected objects: an object that begins or ceases to
-    /// match comes or goes. A deletion shows the last state that matched, with the revision at which it went
-    /// (apiserver `storage/etcd3/watcher.go`, `transform`).
-    pub fn view(&self, event: &Event) -> Option<(Change, Object)> {
-        let before = event.old.as_ref().filter(|old| self.matches(old));
-        let after = Some(&event.object).filter(|new| event.change != Change::Deleted && self.matches(new));
+    /// match comes or goes (apiserver `storage/etcd3/watcher.go`, `transform`).
+    pub fn sees(&self, event: &Event) -> Option<Change> {
+        let before = event.old.as_ref().is_some_and(|old| self.matches(old));
+        let after = event.change != Change::Deleted && self.matches(&event.object);
         match (before, after) {
-            (None, None) => None,
-            (None, Some(new)) => Some((Change::Added, new.clone())),
-            (Some(_), Some(new)) => Some((Change::Modified, new.clone())),
-            (Some(old), None) => {
-                let mut gone = old.clone();
-                gone.meta_mut().resource_version = Some(event.revision.to_string());
-                Some((Change::Deleted, gone))
-            }
+            (false, false) => None,
+            (false, true) => Some(Change::Added),
+            (true, true) => Some(Change::Modified),
+            (true, false) => Some(Change::Deleted),
         }
+    }
+}
+
+/// The object that is shown of a change. A deletion shows the last state that matched, with the revision at which it went.
+pub fn shown(change: Change, event: &Event) -> Object {
+    match (change, &event.old) {
+        (Change::Deleted, Some(old)) => {
+            let mut gone = old.clone();
+            gone.meta_mut().resource_version = Some(event.revision.to_string());
+            gone
+        }
+        _ => event.object.clone(),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A watch is a body that is written when the connection can take more. It reads the store's ring at the pace of its
 //! client: a slow client costs one piece of memory, and is told 410 Expired when the ring has moved past it. A client
-//! that goes away ends it, since nothing else holds it.
+//! that goes away ends it, since nothing else holds it. Watchers that keep up share the bytes of each line
+//! ([`super::rendered`]).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,14 +16,17 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 use k8s_openapi::jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
 
 use super::Api;
+use super::compress::Live;
 use super::error::{Refusal, json_response};
 use super::form::Form;
+use super::rendered::LineKey;
 use super::request::{Params, Target};
 use super::revision::{self, From};
-use super::selection::Selection;
+use super::selection::{self, Selection};
 use super::serve::Stopping;
 use super::snapshot;
 use super::table::{self, ListMeta};
@@ -67,6 +71,7 @@ pub async fn open(
     let follower = Follower {
         watch: api.store.watch(target.kind, start, Visibility::Durable),
         line: Lines { kind: target.kind, form, with_columns: true },
+        sent: api.server.requests.watch_events(target.kind),
         initial: initial.into_iter(),
         mark: mark.then_some(start),
         events: VecDeque::new(),
@@ -81,7 +86,9 @@ pub async fn open(
         let piece = follower.next().await?;
         Some((Ok::<Bytes, Infallible>(piece), follower))
     });
-    Ok(json_response(StatusCode::OK, Body::from_stream(pieces)))
+    let mut response = json_response(StatusCode::OK, Body::from_stream(pieces));
+    response.extensions_mut().insert(Live);
+    Ok(response)
 }
 
 struct Follower {
@@ -89,6 +96,7 @@ struct Follower {
     watch: Watch,
     selection: Selection,
     line: Lines,
+    sent: Counter,
     /// Objects that were there at the start and are still to be told.
     initial: std::vec::IntoIter<Object>,
     /// The revision of the bookmark that is to follow them.
@@ -120,6 +128,13 @@ impl Follower {
                 biased;
                 () = self.stopping.0.cancelled() => return None,
                 () = self.api.clock.sleep(left) => {
+                    // Nothing may have woken this watch for long, and it is told how far it is.
+                    if let Ok(events) = self.watch.try_next()
+                        && !events.is_empty()
+                    {
+                        self.events.extend(events);
+                        continue;
+                    }
                     if self.bookmarks.is_some() {
                         self.line.bookmark(&mut out, self.watch.cursor(), false);
                     }
@@ -146,17 +161,35 @@ impl Follower {
             if let Some(object) = self.initial.next() {
                 if self.selection.matches(&object) {
                     self.line.event(out, Change::Added, &object, now);
+                    self.sent.inc();
                 }
             } else if let Some(revision) = self.mark.take() {
                 self.line.bookmark(out, revision, true);
             } else if let Some(event) = self.events.pop_front() {
-                if let Some((change, object)) = self.selection.view(&event) {
-                    self.line.event(out, change, &object, now);
+                if let Some(change) = self.selection.sees(&event) {
+                    self.tell_event(out, change, &event, now);
+                    self.sent.inc();
                 }
             } else {
                 return;
             }
         }
+    }
+
+    /// The first Table is this watch's own: it has the columns.
+    fn tell_event(&mut self, out: &mut Vec<u8>, change: Change, event: &Event, now: Timestamp) {
+        let form = self.line.form;
+        let is_table = matches!(form, Form::Table(_));
+        if is_table && self.line.with_columns {
+            return self.line.event(out, change, &selection::shown(change, event), now);
+        }
+        let second = if is_table { now.as_second() } else { 0 };
+        let line = self.api.server.rendered.line(LineKey { revision: event.revision, change, form, second }, || {
+            let mut made = Vec::with_capacity(4096);
+            self.line.event(&mut made, change, &selection::shown(change, event), now);
+            made
+        });
+        out.extend_from_slice(&line);
     }
 }
 

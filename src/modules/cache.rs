@@ -27,6 +27,9 @@ use std::thread;
 use futures::FutureExt;
 use futures::future::Shared;
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
@@ -68,6 +71,26 @@ pub struct Programs {
     shared: Arc<SharedState>,
     /// Jobs for the compiling thread, which ends with the last sender.
     jobs: mpsc::Sender<Job>,
+    loads: Loads,
+}
+
+/// From where programs came.
+#[derive(Clone, Debug)]
+struct Loads {
+    all: Family<[(&'static str, &'static str); 1], Counter>,
+    /// The one that every start of a container counts.
+    memory: Counter,
+}
+
+impl Loads {
+    fn new() -> Loads {
+        let all = Family::<[(&str, &str); 1], Counter>::default();
+        Loads { memory: all.get_or_create_owned(&[("from", "memory")]), all }
+    }
+
+    fn count(&self, from: &'static str) {
+        self.all.get_or_create(&[("from", from)]).inc();
+    }
 }
 
 struct SharedState {
@@ -130,7 +153,7 @@ impl Programs {
                 }
             })
             .map_err(BlobError::io("start a thread for", directory))?;
-        Ok(Programs { shared: Arc::new(SharedState { files, state: Mutex::default() }), jobs })
+        Ok(Programs { shared: Arc::new(SharedState { files, state: Mutex::default() }), jobs, loads: Loads::new() })
     }
 
     /// The program of a module. It needs a tokio runtime; the work is done on other threads.
@@ -138,9 +161,11 @@ impl Programs {
         let load = {
             let mut state = self.shared.state.lock();
             if let Some(program) = state.kept(digest) {
+                self.loads.memory.inc();
                 return Ok(program);
             }
             if let Some(refusal) = state.hopeless.get(&digest) {
+                self.loads.count("nowhere");
                 return Err(ProgramError::Refused(refusal.clone()));
             }
             state.under_way.entry(digest).or_insert_with(|| self.start(digest)).clone()
@@ -151,6 +176,11 @@ impl Programs {
     /// How many modules were compiled, or refused, since the start.
     pub fn compilations(&self) -> u64 {
         self.shared.files.compilations.load(Relaxed)
+    }
+
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let help = "Programs asked for, by where they were found; nowhere: refused, or given up";
+        registry.register("kiln_module_loads", help, self.loads.all.clone());
     }
 
     /// Forgets a program: in memory, and its code on disk. Runs under way keep theirs.
@@ -182,13 +212,16 @@ impl Programs {
         let files = self.shared.files.clone();
         let cached = tokio::task::spawn_blocking(move || files.load(digest)).await;
         if let Ok(Some(program)) = cached {
+            self.loads.count("disk");
             return Ok(Arc::new(program));
         }
         let (answer, compiled) = oneshot::channel();
-        match self.jobs.send(Job { digest, answer }) {
+        let answer = match self.jobs.send(Job { digest, answer }) {
             Ok(()) => compiled.await.unwrap_or(Err(ProgramError::GivenUp(digest))),
             Err(_) => Err(ProgramError::GivenUp(digest)),
-        }
+        };
+        self.loads.count(if answer.is_ok() { "compiler" } else { "nowhere" });
+        answer
     }
 }
 

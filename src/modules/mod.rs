@@ -20,6 +20,8 @@ pub(crate) mod testing;
 use std::path::Path;
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
+
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use cache::{ProgramError, Programs};
 pub use compiler::{CompileIn, CompileLimits, Order, compile_here};
@@ -59,6 +61,10 @@ impl Modules {
 
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.programs.register_metrics(registry);
     }
 
     /// The module as a program that can start: from memory, else from the cache on disk, else compiled, which takes

@@ -4,12 +4,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,7 @@ use super::cluster::{Cluster, ConfigFeed};
 use super::prepare::{Awaits, Missing, Prepared, try_prepare};
 use super::termination::{Tail, Teller};
 use super::volumes::PodDir;
+use crate::clock::Clock;
 use crate::logs::{LogWriter, Stream};
 use crate::sandbox::{self, Ending, Program, Run, Sink};
 
@@ -110,6 +112,8 @@ pub struct Start<C> {
     pub node: Arc<Shared<C>>,
     pub index: usize,
     pub since: Timestamp,
+    /// When the node saw the pod, if this is the pod's first run.
+    pub arrived: Option<Instant>,
     pub program: Arc<Program>,
     pub teller: Teller,
     pub permit: OwnedSemaphorePermit,
@@ -121,9 +125,11 @@ pub async fn run<C: Cluster>(
     log: Arc<LogWriter>,
     run: impl FnOnce(Arc<dyn Sink>) -> Run + Send,
 ) -> Event {
-    let Start { node, index, since, program, teller, permit } = start;
+    let Start { node, index, since, arrived, program, teller, permit } = start;
     let tail = Arc::new(Tail::new(teller.falls_back()));
-    let run = run(Arc::new(ToLog { log: log.clone(), tail: tail.clone() }));
+    let (clock, seconds) = (node.clock.clone(), node.metrics.start_seconds.clone());
+    let begins = arrived.map(|arrived| Begins { arrived, clock, seconds });
+    let run = run(Arc::new(ToLog { log: log.clone(), tail: tail.clone(), begins }));
     let mounts = run.mounts.clone();
     if !mounts.is_empty() {
         tokio::task::block_in_place(|| teller.make(&mounts));
@@ -142,6 +148,14 @@ pub async fn run<C: Cluster>(
 struct ToLog {
     log: Arc<LogWriter>,
     tail: Arc<Tail>,
+    begins: Option<Begins>,
+}
+
+/// How long the first run of a pod was awaited.
+struct Begins {
+    arrived: Instant,
+    clock: Clock,
+    seconds: Histogram,
 }
 
 impl Sink for ToLog {
@@ -152,6 +166,12 @@ impl Sink for ToLog {
         };
         self.tail.push(bytes);
         self.log.write(stream, bytes);
+    }
+
+    fn begins(&self) {
+        if let Some(Begins { arrived, clock, seconds }) = &self.begins {
+            seconds.observe(clock.instant().saturating_duration_since(*arrived).as_secs_f64());
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use super::attempt::{self, Event, Owned, Ran, Start};
 use super::cluster::{Cluster, ReportError};
 use super::machine::{Machine, Named, RestartPolicy, Stop};
+use super::metrics::Counted;
 use super::prepare::Prepared;
 use super::termination::Teller;
 use super::usage::{self, Used};
@@ -91,6 +92,11 @@ struct Driver<C: Cluster> {
     used: Vec<Used>,
     /// The log of the container whose end was the pod's.
     last_log: Option<Arc<LogWriter>>,
+    /// When the node saw the pod; `None` once it has begun.
+    arrived: Option<Instant>,
+    /// Once it has begun.
+    running: Option<Counted>,
+    _driven: Counted,
 }
 
 impl<C: Cluster> Driver<C> {
@@ -108,6 +114,9 @@ impl<C: Cluster> Driver<C> {
             is_gone: false,
             grace_ends: None,
             last_log: None,
+            arrived: Some(node.clock.instant()),
+            running: None,
+            _driven: Counted::new(&node.metrics.driven),
             node,
             pod,
             inbox,
@@ -230,7 +239,9 @@ impl<C: Cluster> Driver<C> {
         self.note_started(index);
         let Prepared { program, argv, env, mounts, disk, network, .. } = prepared;
         let (deadline, cancel) = (self.deadline.clone(), self.cancel.clone());
-        let start = Start { node: self.node.clone(), index, since, program, teller, permit };
+        self.running.get_or_insert_with(|| Counted::new(&self.node.metrics.running));
+        let arrived = self.arrived.take();
+        let start = Start { node: self.node.clone(), index, since, arrived, program, teller, permit };
         self.step_that_computes(attempt::run(start, log, move |sink| Run {
             argv,
             env,
@@ -259,6 +270,7 @@ impl<C: Cluster> Driver<C> {
 
     async fn ended(&mut self, index: usize, ran: Ran) {
         let Ran { ending, since, log, message } = ran;
+        self.node.metrics.ended(&ending.outcome, &ending.usage);
         if let Some(used) = self.used.get_mut(index) {
             used.add_run(&ending.usage);
         }

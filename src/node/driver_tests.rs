@@ -152,6 +152,7 @@ fn node(cluster: Listener, slots: usize) -> Arc<Shared<Listener>> {
         clock: Clock::real(),
         config,
         slots: Arc::new(Semaphore::new(slots)),
+        metrics: crate::node::metrics::NodeMetrics::default(),
     })
 }
 

@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod interrupted;
 pub mod local;
 pub mod machine;
+mod metrics;
 mod prepare;
 pub mod remove;
 pub mod status;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Pod;
+use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,7 @@ use crate::modules::Modules;
 use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
 use heartbeat::Heartbeat;
+use metrics::NodeMetrics;
 use remove::remove_tree;
 
 #[derive(Clone, Debug)]
@@ -71,6 +74,7 @@ pub struct Shared<C> {
     pub clock: Clock,
     pub config: NodeConfig,
     pub slots: Arc<Semaphore>,
+    pub metrics: NodeMetrics,
 }
 
 pub struct Node<C> {
@@ -95,7 +99,12 @@ impl<C: Cluster> Node<C> {
         guests: Handle,
     ) -> Node<C> {
         let slots = Arc::new(Semaphore::new(config.max_pods as usize));
-        Node { shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots }), guests }
+        let metrics = NodeMetrics::default();
+        Node { shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots, metrics }), guests }
+    }
+
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.shared.metrics.register(registry);
     }
 
     /// Runs until told to stop. Pods that are then running are found interrupted at the next start.

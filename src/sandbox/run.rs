@@ -138,6 +138,7 @@ impl Inner {
             seen: None,
         };
         let table_limit = limits.table_elements.min(self.config.max_table_elements);
+        let told = sink.clone();
         let max_handles = self.config.max_handles;
         let world = World { argv: &argv, env: &env, mounts: &mounts, disk, network, sink, max_handles };
         let guest =
@@ -152,7 +153,7 @@ impl Inner {
         };
         let mut started = false;
         let result = {
-            let mut guest = pin!(execute(&mut store, program, &mut started));
+            let mut guest = pin!(execute(&mut store, program, &mut started, &*told));
             let computing = async {
                 let (mut credit, wakes) = (Credit::new(), Wakes::new());
                 loop {
@@ -225,19 +226,26 @@ impl Inner {
     }
 }
 
-/// Instantiates and runs; `started` is set between the two.
-async fn execute(store: &mut Store<Guest>, program: &Program, started: &mut bool) -> wasmtime::Result<()> {
+/// Instantiates and runs; `started` is set, and the sink told, between the two.
+async fn execute(
+    store: &mut Store<Guest>,
+    program: &Program,
+    started: &mut bool,
+    told: &dyn Sink,
+) -> wasmtime::Result<()> {
     match &program.code {
         Code::Core(pre) => {
             store.data_mut().number_mounts();
             let instance = pre.instantiate_async(&mut *store).await?;
             *started = true;
+            told.begins();
             let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
             start.call_async(store, ()).await
         }
         Code::Component(pre) => {
             let command = pre.instantiate_async(&mut *store).await?;
             *started = true;
+            told.begins();
             match command.wasi_cli_run().call_run(store).await? {
                 Ok(()) => Ok(()),
                 Err(()) => Err(wasmtime_wasi::I32Exit(1).into()),

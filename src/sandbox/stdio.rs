@@ -27,10 +27,13 @@ pub enum Stream {
     Stderr,
 }
 
-/// Receives what a guest writes. It must not block or panic, and it bounds its own memory: the guest may write without
+/// Is told of a run while it goes on: that it begins, and what the guest writes. It must not block or panic, and it bounds its own memory: the guest may write without
 /// end, as fast as memory allows.
 pub trait Sink: Send + Sync + 'static {
     fn write(&self, stream: Stream, bytes: &[u8]);
+
+    /// The instance is made, and its first instruction comes next.
+    fn begins(&self) {}
 }
 
 /// One of the two output streams of a guest.

@@ -9,24 +9,26 @@
 //! beside its log are not synced at all, hence [`Blobs`]; a snapshot file that a crash left half-written makes `open`
 //! fail, hence [`Disk::open`] removes those first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch as signal;
 
 use super::blobs::Blobs;
+use super::metrics::Metrics;
 use super::record;
 use super::tx::Side;
 use super::{DiskFailed, Durability};
 use crate::api::{Key, Kind, Object};
+use crate::clock::Clock;
 
 /// An epoch this large is closed, so that no batch and no flush grows without bound. Measured: up to 512 operations
 /// per batch the cost per operation falls, beyond that it no longer does.
@@ -250,6 +252,8 @@ fn read_all(dir: &Path, db: &sled::Db) -> Result<Loaded, OpenError> {
 /// What is written at once.
 #[derive(Default)]
 struct Epoch {
+    /// When each of its commits was made.
+    begun: Vec<Instant>,
     objects: BTreeMap<(Kind, Key), Option<Object>>,
     sides: BTreeMap<Vec<u8>, Option<Bytes>>,
     deleted_prefixes: Vec<Vec<u8>>,
@@ -265,12 +269,23 @@ impl Epoch {
 #[derive(Default)]
 struct Queue {
     epochs: VecDeque<Epoch>,
+    /// When the oldest commit of the epoch that is being written was made.
+    writing: Option<Instant>,
     closing: bool,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
     filled: Condvar,
+    /// Only to say how long things take: nothing is decided by it.
+    clock: Clock,
+}
+
+/// Who learns that an epoch is on disk.
+pub struct Told {
+    pub durable: signal::Sender<Durability>,
+    pub of_kinds: Arc<Vec<signal::Sender<u64>>>,
+    pub metrics: Metrics,
 }
 
 /// The one thread that writes.
@@ -280,12 +295,12 @@ pub struct Committer {
 }
 
 impl Committer {
-    pub fn start(disk: Arc<Disk>, durable: signal::Sender<Durability>) -> Result<Committer, OpenError> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new() });
+    pub fn start(disk: Arc<Disk>, told: Told) -> Result<Committer, OpenError> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), filled: Condvar::new(), clock: Clock::real() });
         let theirs = shared.clone();
         let thread = std::thread::Builder::new()
             .name("kiln-committer".to_owned())
-            .spawn(move || run(&theirs, &disk, &durable))
+            .spawn(move || run(&theirs, &disk, &told))
             .map_err(|source| OpenError::Io { path: PathBuf::from("the committer thread"), source })?;
         Ok(Committer { shared, thread: Mutex::new(Some(thread)) })
     }
@@ -296,7 +311,22 @@ impl Committer {
         if queue.epochs.back().is_none_or(|e| e.writes() >= EPOCH_WRITES) {
             queue.epochs.push_back(Epoch::default());
         }
+        if let Some(epoch) = queue.epochs.back_mut() {
+            epoch.begun.push(self.shared.clock.instant());
+        }
         Batch { queue, filled: &self.shared.filled }
+    }
+
+    /// How long the oldest commit that is not on disk has waited.
+    pub fn oldest_unflushed(&self) -> Option<Duration> {
+        let queue = self.shared.queue.lock();
+        let oldest = queue.writing.or_else(|| queue.epochs.front()?.begun.first().copied())?;
+        Some(self.shared.clock.instant().saturating_duration_since(oldest))
+    }
+
+    /// Commits that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.lock().epochs.iter().map(|epoch| epoch.begun.len()).sum()
     }
 
     pub fn close(&self) {
@@ -361,26 +391,40 @@ impl Batch<'_> {
     }
 }
 
-fn run(shared: &Shared, disk: &Disk, durable: &signal::Sender<Durability>) {
+fn run(shared: &Shared, disk: &Disk, told: &Told) {
     loop {
-        let epoch = {
+        let mut epoch = {
             let mut queue = shared.queue.lock();
             loop {
                 match queue.epochs.pop_front() {
-                    Some(epoch) => break epoch,
+                    Some(epoch) => {
+                        queue.writing = epoch.begun.first().copied();
+                        break epoch;
+                    }
                     None if queue.closing => return,
                     None => shared.filled.wait(&mut queue),
                 }
             }
         };
         let revision = epoch.revision;
+        let begun = std::mem::take(&mut epoch.begun);
+        let kinds: BTreeSet<Kind> = epoch.objects.keys().map(|(kind, _)| *kind).collect();
+        let started = shared.clock.instant();
         let written = catch_unwind(AssertUnwindSafe(|| disk.write(epoch)))
             .unwrap_or_else(|_| Err(DiskFailed("sled panicked while writing".to_owned())));
         match written {
-            Ok(()) => durable.send_modify(|d| d.revision = d.revision.max(revision)),
+            Ok(()) => {
+                told.durable.send_modify(|d| d.revision = d.revision.max(revision));
+                // After that, so that whoever is woken for its kind finds it.
+                for kind in kinds {
+                    told.of_kinds[kind as usize].send_replace(revision);
+                }
+                shared.queue.lock().writing = None;
+                told.metrics.flushed(started, shared.clock.instant(), &begun);
+            }
             Err(DiskFailed(detail)) => {
                 tracing::error!(%detail, "the store cannot write to its disk; it is read-only until a restart");
-                durable.send_modify(|d| d.failed = Some(detail));
+                told.durable.send_modify(|d| d.failed = Some(detail));
                 return;
             }
         }

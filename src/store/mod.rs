@@ -26,6 +26,7 @@
 
 mod blobs;
 mod disk;
+mod metrics;
 mod record;
 mod state;
 mod tx;
@@ -34,6 +35,7 @@ mod watch;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -44,7 +46,8 @@ pub use tx::{CommitError, Committed, Op, Precondition, Tx};
 pub use watch::{Change, Event, Expired, Visibility, Watch};
 
 use crate::api::{Key, Kind, Object};
-use disk::{Committer, Disk};
+use disk::{Committer, Disk, Told};
+use metrics::Metrics;
 use state::State;
 
 /// Revisions that may wait for the disk before controllers pause. A flush takes up a few thousand of them at most, so that
@@ -74,8 +77,11 @@ struct Shared {
     /// The newest visible revision of each kind.
     visible: Vec<signal::Sender<u64>>,
     durable: signal::Sender<Durability>,
+    /// The newest revision of each kind that is on disk: a watcher of one kind is not woken for the others.
+    durable_of: Arc<Vec<signal::Sender<u64>>>,
     committer: Committer,
     disk: Arc<Disk>,
+    metrics: Metrics,
 }
 
 /// A list and the revision from which a watch continues it.
@@ -91,15 +97,28 @@ impl Store {
         let (disk, loaded) = Disk::open(dir)?;
         let disk = Arc::new(disk);
         let revision = loaded.revision;
-        let visible = Kind::ALL.iter().map(|_| signal::Sender::new(revision)).collect();
+        let senders = || Kind::ALL.iter().map(|_| signal::Sender::new(revision)).collect::<Vec<_>>();
+        let visible = senders();
+        let durable_of = Arc::new(senders());
         let durable = signal::Sender::new(Durability { revision, failed: None });
-        let committer = Committer::start(disk.clone(), durable.clone())?;
+        let metrics = Metrics::new();
+        let told = Told { durable: durable.clone(), of_kinds: durable_of.clone(), metrics: metrics.clone() };
+        let committer = Committer::start(disk.clone(), told)?;
         let state = RwLock::new(State::new(loaded, ring));
-        Ok(Store { shared: Arc::new(Shared { state, visible, durable, committer, disk }) })
+        Ok(Store { shared: Arc::new(Shared { state, visible, durable, durable_of, committer, disk, metrics }) })
     }
 
     /// Commits `tx`: visible to everyone in this process when this returns, on disk after [`Store::durable`].
     pub fn commit(&self, tx: Tx) -> Result<Committed, CommitError> {
+        let committed = self.commit_counted(tx);
+        match &committed {
+            Ok(_) => self.shared.metrics.commits.inc(),
+            Err(error) => self.shared.metrics.refused(error),
+        };
+        committed
+    }
+
+    fn commit_counted(&self, tx: Tx) -> Result<Committed, CommitError> {
         let (committed, touched) = {
             let mut state = self.shared.state.write();
             if let Some(detail) = &self.shared.durable.borrow().failed {
@@ -140,6 +159,11 @@ impl Store {
     /// Why the store refuses writes, if it does.
     pub fn failure(&self) -> Option<String> {
         self.shared.durable.borrow().failed.clone()
+    }
+
+    /// How long the oldest commit that is not on disk has waited for it.
+    pub fn oldest_unflushed(&self) -> Option<Duration> {
+        self.shared.committer.oldest_unflushed()
     }
 
     /// The newest committed revision, on disk or not.

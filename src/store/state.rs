@@ -42,6 +42,10 @@ impl State {
         self.revision
     }
 
+    pub fn count(&self, kind: Kind) -> usize {
+        self.kinds[kind as usize].objects.len()
+    }
+
     pub fn get(&self, kind: Kind, key: &Key) -> Option<&Object> {
         self.kinds[kind as usize].objects.get(key)
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch as signal;
 use super::{Durability, Shared};
 use crate::api::{Kind, Object};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     Added,
     Modified,
@@ -51,14 +51,23 @@ pub struct Watch {
     kind: Kind,
     cursor: u64,
     visible: Option<signal::Receiver<u64>>,
-    durable: Option<signal::Receiver<Durability>>,
+    durable: Option<Durable>,
+}
+
+/// What is on disk at all, and whether there is more of this kind.
+struct Durable {
+    all: signal::Receiver<Durability>,
+    of_kind: signal::Receiver<u64>,
 }
 
 impl Watch {
     pub(super) fn new(shared: Arc<Shared>, kind: Kind, revision: u64, visibility: Visibility) -> Watch {
         let (visible, durable) = match visibility {
             Visibility::Committed => (Some(shared.visible[kind as usize].subscribe()), None),
-            Visibility::Durable => (None, Some(shared.durable.subscribe())),
+            Visibility::Durable => {
+                let of_kind = shared.durable_of[kind as usize].subscribe();
+                (None, Some(Durable { all: shared.durable.subscribe(), of_kind }))
+            }
         };
         Watch { shared, kind, cursor: revision, visible, durable }
     }
@@ -81,7 +90,7 @@ impl Watch {
     /// state of the world.
     pub fn try_next_until(&mut self, until: u64) -> Result<Vec<Arc<Event>>, Expired> {
         let until = match &self.durable {
-            Some(durable) => until.min(durable.borrow().revision),
+            Some(durable) => until.min(durable.all.borrow().revision),
             None => until,
         };
         let state = self.shared.state.read();
@@ -98,12 +107,7 @@ impl Watch {
     pub async fn next(&mut self) -> Result<Vec<Arc<Event>>, Expired> {
         loop {
             // Listen first, then look: what is committed in between is seen by one or the other.
-            if let Some(signal) = &mut self.visible {
-                signal.borrow_and_update();
-            }
-            if let Some(signal) = &mut self.durable {
-                signal.borrow_and_update();
-            }
+            self.look();
             let events = self.try_next()?;
             if !events.is_empty() {
                 return Ok(events);
@@ -117,8 +121,8 @@ impl Watch {
         // The senders live as long as `shared`, which this watch holds.
         if let Some(signal) = &mut self.visible {
             let _ = signal.changed().await;
-        } else if let Some(signal) = &mut self.durable {
-            let _ = signal.changed().await;
+        } else if let Some(durable) = &mut self.durable {
+            let _ = durable.of_kind.changed().await;
         }
     }
 
@@ -127,8 +131,8 @@ impl Watch {
         if let Some(signal) = &mut self.visible {
             signal.borrow_and_update();
         }
-        if let Some(signal) = &mut self.durable {
-            signal.borrow_and_update();
+        if let Some(durable) = &mut self.durable {
+            durable.of_kind.borrow_and_update();
         }
     }
 }

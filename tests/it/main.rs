@@ -20,6 +20,8 @@ mod harness;
 mod job_fields;
 mod jobs;
 mod kubectl;
+mod limits;
+mod metrics;
 mod negative;
 mod node;
 mod pods;

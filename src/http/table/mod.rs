@@ -26,7 +26,7 @@ use crate::api::error::ApiError;
 use crate::api::{Kind, Object, age};
 
 /// How much of each object a row carries (`?includeObject=`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IncludeObject {
     None,
     /// A PartialObjectMetadata, which kubectl needs for namespaces, labels and name prefixes.

@@ -13,7 +13,7 @@ async fn served(f: &Fixture) -> (SocketAddr, CancellationToken, JoinHandle<()>) 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let access = Access { token: None, loopback: true };
-    let server = tokio::spawn(serve(listener, guarded(f.router.clone(), access), stop.clone()));
+    let server = tokio::spawn(serve(listener, guarded(f.router.clone(), access), f.api.server.clone(), stop.clone()));
     (address, stop, server)
 }
 

@@ -3,6 +3,7 @@
 mod connections;
 mod deletes;
 mod lists;
+mod load;
 mod logs;
 mod verbs;
 mod watches;
@@ -13,12 +14,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures::StreamExt;
+use jiff::tz::TimeZone;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Api, router};
+use super::{Api, ObjectMetrics, Server, router};
 use crate::api::{Key, Kind, Object};
 use crate::clock::Clock;
+use crate::config::ServerLimits;
 use crate::ids::Ids;
 use crate::logs::Logs;
 use crate::store::{Store, Tx};
@@ -67,12 +71,20 @@ impl Fixture {
     }
 
     fn with_ring(ring: usize) -> Fixture {
+        Fixture::with(ring, ServerLimits::default())
+    }
+
+    fn with(ring: usize, limits: ServerLimits) -> Fixture {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), ring).unwrap();
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
         let namespace = json!({"metadata": {"name": "default", "uid": "n"}});
         store.commit(Tx::new().create(Object::deserialize(Kind::Namespace, namespace).unwrap())).unwrap();
-        let api = Api::new(store.clone(), Logs::new(store, clock.clone()), clock.clone(), Ids::seeded(1));
+        let mut registry = Registry::default();
+        store.register_metrics(&mut registry);
+        registry.register_collector(Box::new(ObjectMetrics::new(store.clone(), TimeZone::UTC)));
+        let server = Server::new(limits, clock.clone(), registry, Vec::new());
+        let api = Api::new(store.clone(), Logs::new(store, clock.clone()), Ids::seeded(1), server);
         Fixture { router: router(api.clone()), api, clock, _dir: dir }
     }
 

@@ -1,0 +1,79 @@
+//! A connection that gives up on a client which reads nothing: what it does not take stands in memory for it, and in a
+//! list the objects as they were. A client that reads slowly is waited for, and a write that need not wait costs nothing
+//! here.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::clock::Clock;
+
+pub struct Socket {
+    stream: TcpStream,
+    clock: Clock,
+    patience: Duration,
+    /// While a write waits for the client.
+    waits: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Socket {
+    pub fn new(stream: TcpStream, clock: Clock, patience: Duration) -> Socket {
+        Socket { stream, clock, patience, waits: None }
+    }
+
+    fn patiently(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.waits = None;
+            return written;
+        }
+        let (clock, patience) = (&self.clock, self.patience);
+        let wait = self.waits.get_or_insert_with(|| {
+            let clock = clock.clone();
+            Box::pin(async move { clock.sleep(patience).await })
+        });
+        wait.as_mut().poll(context).map(|()| Err(stalled()))
+    }
+}
+
+pub fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing of what it is sent")
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.patiently(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.patiently(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
