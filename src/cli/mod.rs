@@ -2,6 +2,7 @@
 
 pub mod allow;
 pub mod compile_module;
+pub mod kubeconfig;
 pub mod manifest;
 pub mod output;
 pub mod progress;
@@ -29,6 +30,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Upload a WebAssembly module to a kiln server, under a name
     Push(push::PushArgs),
+    /// Print a kubeconfig for clients that need one
+    Kubeconfig(kubeconfig::KubeconfigArgs),
     #[command(hide = true)]
     CompileModule(compile_module::CompileModuleArgs),
 }
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Serve(args) => serve::run(args),
         Command::CompileModule(args) => Ok(compile_module::run(args)),
+        Command::Kubeconfig(args) => kubeconfig::run(&args),
         Command::Push(args) => push::run(args).map(|()| exit::OK).map_err(Failure::failed),
     };
     match done {

@@ -173,19 +173,19 @@ impl Server {
     }
 
     pub fn kubectl(&self, args: &[&str]) -> Output {
+        self.kubectl_command().args(["--server", &self.url]).args(args).output().unwrap()
+    }
+
+    /// kubectl without any configuration.
+    pub fn kubectl_command(&self) -> Command {
         let bundled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/bin/kubectl");
         let kubectl = std::env::var_os("KILN_KUBECTL").map_or(bundled, PathBuf::from);
         assert!(kubectl.exists(), "{} is not there: run `make tools`", kubectl.display());
         let home = self.dir.path().join("home");
         std::fs::create_dir_all(&home).unwrap();
-        Command::new(kubectl)
-            .args(["--server", &self.url])
-            .args(args)
-            .env("HOME", &home)
-            .env_remove("KUBECONFIG")
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .unwrap()
+        let mut command = Command::new(kubectl);
+        command.env("HOME", &home).env_remove("KUBECONFIG").current_dir(env!("CARGO_MANIFEST_DIR"));
+        command
     }
 
     /// The stdout of a `kubectl` that succeeds.

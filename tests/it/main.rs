@@ -19,6 +19,7 @@ mod garbage;
 mod harness;
 mod job_fields;
 mod jobs;
+mod kubeconfig;
 mod kubectl;
 mod limits;
 mod metrics;

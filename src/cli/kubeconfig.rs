@@ -1,0 +1,68 @@
+//! `kiln kubeconfig`: a kubeconfig for clients that will not do without one, such as k9s, Headlamp and client libraries.
+//!
+//! kubectl itself needs none on the server's own machine: without any, it looks at 127.0.0.1:8080.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use ureq::http::Uri;
+
+use super::{Failure, exit};
+
+/// Print a kubeconfig for a kiln server
+#[derive(Args, Clone, Debug)]
+pub struct KubeconfigArgs {
+    /// The server's address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// A file that holds the token to show to the server; clients read it, it is not copied
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// What cluster, user and context are called
+    #[arg(long, default_value = "kiln")]
+    name: String,
+    /// The namespace that clients start in
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+}
+
+pub fn run(args: &KubeconfigArgs) -> Result<u8, Failure> {
+    let token_file = args.token_file.as_deref().map(absolute).transpose()?;
+    let uri = server(&args.server)?;
+    if token_file.is_some() && uri.scheme_str() == Some("http") {
+        eprintln!(
+            "kiln: kubectl and other clients written in Go send no token of a kubeconfig over plain HTTP: give it with \
+             --token, or put a proxy with TLS in front of the server"
+        );
+    }
+    let text = serde_yaml::to_string(&document(args, token_file.as_deref())).map_err(Failure::failed)?;
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::failed)?;
+    Ok(exit::OK)
+}
+
+fn server(text: &str) -> Result<Uri, Failure> {
+    let parsed: Option<Uri> = text.parse().ok();
+    parsed.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()).ok_or_else(|| {
+        Failure::usage(format!("--server {text}: not the address of a server; it looks like http://127.0.0.1:8080"))
+    })
+}
+
+/// Clients would take a relative path as beside the kubeconfig.
+fn absolute(file: &Path) -> Result<PathBuf, Failure> {
+    file.canonicalize().map_err(|e| Failure::usage(format!("--token-file {}: {e}", file.display())))
+}
+
+fn document(args: &KubeconfigArgs, token_file: Option<&Path>) -> Value {
+    let name = &args.name;
+    let user = token_file.map_or(json!({}), |file| json!({"tokenFile": file}));
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"server": args.server.trim_end_matches('/')}}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": args.namespace}}],
+        "current-context": name,
+    })
+}
