@@ -28,6 +28,7 @@ use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
 use crate::controllers::job::JobController;
 use crate::controllers::pod_gc::PodGc;
+use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
 use crate::http::{self, Api};
@@ -121,6 +122,8 @@ impl App {
         let runner = Runner::new(CronJobController::new(ids.clone(), zone), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
         let runner = Runner::new(GarbageCollector::default(), store.clone(), recorder.clone(), now);
+        tasks.spawn(runner.run(clock.clone(), stop.clone()));
+        let runner = Runner::new(ServiceAccounts::new(ids.clone()), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));
         let runner = Runner::new(EventTtl::default(), store.clone(), recorder.clone(), now);
         tasks.spawn(runner.run(clock.clone(), stop.clone()));

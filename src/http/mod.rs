@@ -18,6 +18,7 @@ pub mod openapi;
 mod pod_log;
 mod request;
 mod resource;
+mod review;
 mod revision;
 mod router;
 mod selection;

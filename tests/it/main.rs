@@ -20,6 +20,7 @@ mod harness;
 mod job_fields;
 mod jobs;
 mod kubectl;
+mod kubectl_create;
 mod negative;
 mod node;
 mod pods;

@@ -4,6 +4,8 @@ mod connections;
 mod deletes;
 mod lists;
 mod logs;
+mod protobuf;
+mod reviews;
 mod verbs;
 mod watches;
 
