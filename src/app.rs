@@ -29,6 +29,7 @@ use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
 use crate::controllers::job::JobController;
 use crate::controllers::pod_gc::PodGc;
+use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
 use crate::http::{self, Api, Check, ObjectMetrics, Server};
@@ -149,6 +150,7 @@ impl App {
         loops.push(self.spawn_loop(JobController::new(self.ids.clone()), recorder));
         loops.push(self.spawn_loop(CronJobController::new(self.ids.clone(), zone), recorder));
         loops.push(self.spawn_loop(GarbageCollector::default(), recorder));
+        loops.push(self.spawn_loop(ServiceAccounts::new(self.ids.clone()), recorder));
         loops.push(self.spawn_loop(EventTtl::default(), recorder));
         if config.expire_jobs {
             loops.push(self.spawn_loop(TtlAfterFinished::default(), recorder));

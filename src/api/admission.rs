@@ -23,6 +23,7 @@ use crate::api::meta;
 use crate::api::names;
 use crate::api::node::validate_node;
 use crate::api::pod;
+use crate::api::service_account::validate_service_account;
 use crate::api::validate_meta::{self, semantically_equal};
 use crate::api::well_known::{LABEL_NAMESPACE_NAME, PHASE_PENDING};
 
@@ -99,6 +100,11 @@ pub fn create(mut object: Object, stamp: &Stamp) -> Result<Object, ApiError> {
             validate_meta_create(kind, &lease.metadata, &mut faults);
             validate_lease(&lease, &mut faults);
             Object::from(lease)
+        }
+        Object::ServiceAccount(account) => {
+            validate_meta_create(kind, &account.metadata, &mut faults);
+            validate_service_account(&account, &mut faults);
+            Object::from(account)
         }
     };
     finish(object, faults)
@@ -178,6 +184,7 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
             match &new {
                 Object::Event(event) => validate_event(event, &mut faults),
                 Object::Lease(lease) => validate_lease(lease, &mut faults),
+                Object::ServiceAccount(account) => validate_service_account(account, &mut faults),
                 _ => {}
             }
             new

@@ -136,7 +136,7 @@ fn is_supported(kind: Kind, path: &str) -> bool {
             "status.podIPs",
             "status.nominatedNodeName",
         ],
-        Kind::ConfigMap | Kind::CronJob | Kind::Lease => &[],
+        Kind::ConfigMap | Kind::CronJob | Kind::Lease | Kind::ServiceAccount => &[],
         Kind::Secret => &["type"],
         Kind::Event => &[
             "involvedObject.kind",
@@ -193,7 +193,7 @@ fn value_of<'a>(object: &'a Object, path: &str) -> Option<Cow<'a, str>> {
             let unschedulable = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
             (path == "spec.unschedulable").then(|| flag(unschedulable))
         }
-        Object::ConfigMap(_) | Object::CronJob(_) | Object::Lease(_) => None,
+        Object::ConfigMap(_) | Object::CronJob(_) | Object::Lease(_) | Object::ServiceAccount(_) => None,
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 
 /// What the table says of one kind.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindInfo {
     /// `""` for the core group.
     pub group: &'static str,
@@ -148,6 +148,8 @@ kinds! {
         { namespaced: true, has_status: true, short_names: &[], categories: &["all"] }
     Lease(Lease) = "leases" / "lease"
         { namespaced: true, has_status: false, short_names: &[], categories: &[] }
+    ServiceAccount(ServiceAccount) = "serviceaccounts" / "serviceaccount"
+        { namespaced: true, has_status: false, short_names: &["sa"], categories: &[] }
 }
 
 impl Kind {

@@ -22,6 +22,7 @@ pub mod pod;
 pub mod quantity;
 pub mod selector;
 mod selector_text;
+pub mod service_account;
 pub mod unsupported;
 pub mod validate_meta;
 pub mod well_known;

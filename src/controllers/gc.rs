@@ -41,7 +41,17 @@ impl Controller for GarbageCollector {
 
     fn watches(&self) -> &'static [Kind] {
         // Owners come before what they own, so that a view being built takes nothing for an orphan.
-        &[Kind::Namespace, Kind::Node, Kind::CronJob, Kind::Job, Kind::Pod, Kind::ConfigMap, Kind::Secret, Kind::Lease]
+        &[
+            Kind::Namespace,
+            Kind::Node,
+            Kind::CronJob,
+            Kind::Job,
+            Kind::Pod,
+            Kind::ConfigMap,
+            Kind::Secret,
+            Kind::Lease,
+            Kind::ServiceAccount,
+        ]
     }
 
     fn reset(&mut self) {

@@ -6,4 +6,5 @@ pub mod event_ttl;
 pub mod gc;
 pub mod job;
 pub mod pod_gc;
+pub mod service_account;
 pub mod ttl;

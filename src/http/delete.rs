@@ -70,7 +70,7 @@ impl Request {
                 ..DeleteOptions::default()
             }
         } else {
-            let value = payload.value()?.value;
+            let value = payload.value("meta/v1.DeleteOptions")?.value;
             serde_json::from_value(value).map_err(|e| Refusal::bad(format!("the body is no DeleteOptions: {e}")))?
         };
         let dry_run: Vec<&str> = options.dry_run.iter().flatten().map(String::as_str).collect();

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::review;
 use crate::api::Kind;
 use crate::api::kind::KindInfo;
 
@@ -33,6 +34,11 @@ pub fn subresources(kind: Kind) -> Vec<Subresource> {
 pub fn group_versions() -> Vec<(&'static str, &'static str)> {
     let mut all: Vec<(&str, &str)> = Vec::new();
     for info in Kind::ALL.iter().map(|k| k.info()) {
+        if !all.contains(&(info.group, info.version)) {
+            all.push((info.group, info.version));
+        }
+    }
+    for info in review::ALL {
         if !all.contains(&(info.group, info.version)) {
             all.push((info.group, info.version));
         }
@@ -76,6 +82,10 @@ pub fn resources(group: &str, version: &str) -> Option<Value> {
                 "namespaced": info.namespaced, "kind": info.kind, "verbs": sub.verbs}));
         }
     }
+    for info in review::of(group, version) {
+        resources.push(json!({"name": info.plural, "singularName": info.singular, "namespaced": info.namespaced,
+            "kind": info.kind, "verbs": review::VERBS}));
+    }
     if resources.is_empty() {
         return None;
     }
@@ -101,7 +111,9 @@ fn aggregated(groups: &[&str]) -> Value {
             let versions: Vec<Value> = versions_of(group)
                 .into_iter()
                 .map(|version| {
-                    let resources: Vec<Value> = kinds_of(group, version).map(aggregated_resource).collect();
+                    let reviews = review::of(group, version).map(|info| aggregated_entry(info, review::VERBS));
+                    let resources: Vec<Value> =
+                        kinds_of(group, version).map(aggregated_resource).chain(reviews).collect();
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -118,17 +130,21 @@ fn aggregated_resource(kind: Kind) -> Value {
         .into_iter()
         .map(|sub| json!({"subresource": sub.name, "responseKind": response, "verbs": sub.verbs}))
         .collect();
-    let mut resource = json!({
-        "resource": info.plural,
-        "responseKind": response,
-        "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
-        "singularResource": info.singular,
-        "verbs": VERBS,
-    });
+    let mut resource = aggregated_entry(info, VERBS);
     if !subresources.is_empty() {
         merge(&mut resource, json!({ "subresources": subresources }));
     }
     with_names(resource, info)
+}
+
+fn aggregated_entry(info: &KindInfo, verbs: &[&str]) -> Value {
+    json!({
+        "resource": info.plural,
+        "responseKind": {"group": info.group, "version": info.version, "kind": info.kind},
+        "scope": if info.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": info.singular,
+        "verbs": verbs,
+    })
 }
 
 /// Adds the short names and categories that a kind has.

@@ -27,6 +27,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use crate::api::kind::KindInfo;
 use crate::api::patch::PatchError;
 use crate::api::{ApiError, FieldError, Kind};
 use crate::store::{CommitError, DiskFailed};
@@ -39,6 +40,9 @@ pub enum Refusal {
     /// Query parameters that contradict each other or the rules; `kind` is the options' own, such as `ListOptions`.
     #[error("{kind} \"{name}\" is invalid: {}", crate::http::error::join(.causes))]
     Options { kind: &'static str, name: String, causes: Vec<FieldError> },
+    /// A review that is no question.
+    #[error("{} \"\" is invalid: {}", .info.qualified_kind(), crate::http::error::join(.causes))]
+    Review { info: &'static KindInfo, causes: Vec<FieldError> },
     /// A patch that is well-formed and does not fit the object.
     #[error("the patch does not apply: {0}")]
     DoesNotApply(String),
@@ -87,7 +91,9 @@ impl Refusal {
                 ApiError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
                 ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
             },
-            Refusal::Options { .. } | Refusal::DoesNotApply(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+            Refusal::Options { .. } | Refusal::Review { .. } | Refusal::DoesNotApply(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "Invalid")
+            }
             Refusal::NoSuchPath => (StatusCode::NOT_FOUND, "NotFound"),
             Refusal::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -125,6 +131,9 @@ impl Refusal {
             Refusal::TooManyRequests => Some(json!({"retryAfterSeconds": 1})),
             Refusal::Options { kind, name, causes } => {
                 Some(json!({"name": name, "group": "meta.k8s.io", "kind": kind, "causes": all(causes)}))
+            }
+            Refusal::Review { info, causes } => {
+                Some(json!({"name": "", "group": info.group, "kind": info.kind, "causes": all(causes)}))
             }
             _ => None,
         }

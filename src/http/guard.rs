@@ -2,11 +2,13 @@
 //! machine. A page can send requests to 127.0.0.1, and by DNS rebinding even read the answers under a name of its own;
 //! the `Origin` header betrays the first and the `Host` header the second.
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use sha2::{Digest, Sha256};
 
 use super::error::Refusal;
@@ -20,9 +22,18 @@ pub struct Access {
     pub loopback: bool,
 }
 
-/// Puts the guard before every route, and before the answers to paths that are no route.
+impl Access {
+    /// Whether this is the server's token.
+    pub fn is_token(&self, given: &str) -> bool {
+        self.token.as_deref().is_some_and(|token| same(given, token))
+    }
+}
+
+/// Puts the guard before every route, and before the answers to paths that are no route. Handlers can ask for the
+/// access by which a request was let in, as an extension.
 pub fn guarded(router: Router, access: Access) -> Router {
-    router.layer(from_fn_with_state(access, guard))
+    let known = Extension(Arc::new(access.clone()));
+    router.layer(known).layer(from_fn_with_state(access, guard))
 }
 
 async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
@@ -46,11 +57,11 @@ fn check(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
         return Err(Refusal::Forbidden("requests from web pages of another origin are not allowed".to_owned()));
     }
     match &access.token {
-        Some(token) if !is_health(uri.path()) => {
+        Some(_) if !is_health(uri.path()) => {
             let given = text(header::AUTHORIZATION).and_then(|v| v.split_once(' '));
             let given =
                 given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-            if given.is_some_and(|given| same(given, token)) { Ok(()) } else { Err(Refusal::Unauthorized) }
+            if given.is_some_and(|given| access.is_token(given)) { Ok(()) } else { Err(Refusal::Unauthorized) }
         }
         _ => Ok(()),
     }

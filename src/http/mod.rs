@@ -24,6 +24,7 @@ mod rendered;
 mod request;
 mod request_info;
 mod resource;
+mod review;
 mod revision;
 mod router;
 mod selection;

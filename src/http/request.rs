@@ -8,11 +8,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use serde::de::DeserializeOwned;
 
 use super::Api;
 use super::error::Refusal;
-use crate::api::decode::{self, Decoded, Parsed};
-use crate::api::{FieldError, Key, Kind, Path};
+use crate::api::decode::{self, DecodeError, Decoded, Parsed, protobuf};
+use crate::api::kind::KindInfo;
+use crate::api::{FieldError, Key, Kind, Object, Path};
 pub use crate::config::MAX_BODY;
 
 /// The kind of a route, and what its path names.
@@ -123,9 +125,15 @@ pub enum Validation {
 
 impl Validation {
     /// The object, with the warnings that it earns.
-    pub fn apply(self, decoded: Decoded) -> Result<(crate::api::Object, Vec<String>), Refusal> {
+    pub fn apply(self, decoded: Decoded) -> Result<(Object, Vec<String>), Refusal> {
+        let info = decoded.object.kind().info();
+        self.choose(decoded, info)
+    }
+
+    /// As [`Validation::apply`], of any type.
+    pub fn choose<T>(self, decoded: Decoded<T>, info: &KindInfo) -> Result<(T, Vec<String>), Refusal> {
         match self {
-            Validation::Strict => Ok((decoded.strict()?, Vec::new())),
+            Validation::Strict => Ok((decoded.strict_as(info)?, Vec::new())),
             Validation::Warn => Ok((decoded.object, decoded.unknown)),
             Validation::Ignore => Ok((decoded.object, Vec::new())),
         }
@@ -185,27 +193,31 @@ impl Payload {
         match self.media.as_str() {
             "" | "application/json" => Ok(decode::json_body(kind, &self.bytes)?),
             "application/yaml" => Ok(decode::yaml_body(kind, &self.bytes)?),
+            protobuf::MEDIA_TYPE => Ok(decode::protobuf_body(kind, &self.bytes)?),
             other => Err(unsupported(other)),
         }
     }
 
-    /// The body as a value without a kind.
-    pub fn value(&self) -> Result<Parsed, Refusal> {
+    /// The object that the body describes, of a type that is no kind of the table.
+    pub fn typed<T: DeserializeOwned>(&self, info: &KindInfo) -> Result<Decoded<T>, Refusal> {
+        Ok(decode::value_as(info, &self.value(&decode::message_of(info))?)?)
+    }
+
+    /// The body as a value of no served kind. `message` is its name in protobuf, such as `meta/v1.DeleteOptions`.
+    pub fn value(&self, message: &str) -> Result<Parsed, Refusal> {
         match self.media.as_str() {
-            "" | "application/json" => decode::json::parse(&self.bytes).map_err(|e| Refusal::bad(e.to_string())),
-            "application/yaml" => decode::yaml::single(&self.bytes).map_err(|e| Refusal::bad(e.to_string())),
-            other => Err(unsupported(other)),
+            "" | "application/json" => decode::json::parse(&self.bytes),
+            "application/yaml" => decode::yaml::single(&self.bytes).map_err(DecodeError::from),
+            protobuf::MEDIA_TYPE => protobuf::Envelope::open(&self.bytes).and_then(|body| body.read(message)),
+            other => return Err(unsupported(other)),
         }
+        .map_err(|e| Refusal::bad(e.to_string()))
     }
 }
 
 fn unsupported(media: &str) -> Refusal {
-    Refusal::UnsupportedMediaType(match media {
-        "application/vnd.kubernetes.protobuf" => {
-            "protobuf is not read here; send application/json or application/yaml (instead of 'kubectl create job', \
-             write a manifest and use 'kubectl apply -f')"
-                .to_owned()
-        }
-        other => format!("{other:?} is not read here; send application/json or application/yaml"),
-    })
+    Refusal::UnsupportedMediaType(format!(
+        "{media:?} is not read here; send application/json, application/yaml or {}",
+        protobuf::MEDIA_TYPE
+    ))
 }

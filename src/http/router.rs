@@ -8,7 +8,7 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, json_response};
-use super::{Api, delete, discovery, health, list, metrics, openapi, pod_log, resource};
+use super::{Api, delete, discovery, health, list, metrics, openapi, pod_log, resource, review};
 use crate::api::Kind;
 
 /// The API. The caller may merge further routes, and puts all behind [`super::guarded`].
@@ -33,6 +33,7 @@ pub fn router(api: Api) -> Router {
         router = router.merge(resource_routes(kind));
     }
     router
+        .merge(review::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         // `/openapi/v2` too: kubectl reads it as protobuf only, and does without.
         .fallback(|| async { Refusal::NoSuchPath })
@@ -65,12 +66,18 @@ fn resource_routes(kind: Kind) -> Router<Api> {
             router = router.route(&format!("{object}/{absent}"), any(move || no_such_thing(absent)));
         }
     }
+    if kind == Kind::ServiceAccount {
+        router = router.route(&format!("{object}/token"), any(|| no_such_thing("token")));
+    }
     router.layer(Extension(kind))
 }
 
 async fn no_such_thing(what: &'static str) -> Refusal {
     Refusal::NotImplemented(match what {
         "portforward" => "a pod here is a WASI module without a network: there is no port to forward".to_owned(),
+        "token" => "kiln has no tokens for service accounts: modules have no access to the API, and clients use the \
+                    server's own token"
+            .to_owned(),
         what => format!("a pod here is a WASI module, one program without a shell: there is nothing to {what}"),
     })
 }

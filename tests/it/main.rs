@@ -21,6 +21,7 @@ mod job_fields;
 mod jobs;
 mod kubeconfig;
 mod kubectl;
+mod kubectl_create;
 mod limits;
 mod metrics;
 mod negative;

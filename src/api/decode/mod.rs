@@ -2,7 +2,7 @@
 //!
 //! It exists because the derived decoders drop unknown fields and keep the last of duplicate ones, while Kubernetes
 //! reports both (`fieldValidation`), and because a decoder's own words ("expected i32") are not a user's. Three stages:
-//! [`json`] or [`yaml`] give a [`Parsed`] value, [`object`] gives the typed object and its complaints, and the caller
+//! [`json`], [`yaml`] or [`protobuf`] give a [`Parsed`] value, [`object`] gives the typed object and its complaints, and the caller
 //! chooses what complaints mean: [`Decoded::strict`], or a warning for each.
 //!
 //! Input is hostile: depth is at most [`MAX_DEPTH`], complaints at most [`MAX_COMPLAINTS`], quoted values are cut, and
@@ -12,12 +12,14 @@
 pub mod json;
 pub mod object;
 pub mod path;
+pub mod protobuf;
 pub mod yaml;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::error::ApiError;
-use crate::api::kind::{Kind, Object};
+use crate::api::kind::{Kind, KindInfo, Object};
 
 /// Nesting of lists and maps: what `serde_json` itself stops at, so that no accepted value can overflow a stack.
 pub const MAX_DEPTH: usize = 127;
@@ -25,7 +27,8 @@ pub const MAX_DEPTH: usize = 127;
 /// Strict complaints kept per document, as in sigs.k8s.io/json.
 pub const MAX_COMPLAINTS: usize = 100;
 
-/// A value without a type yet, and what strict decoding already has to complain of: `duplicate field "spec.foo"`.
+/// A value without a type yet, and what strict decoding already has to complain of: `duplicate field "spec.foo"`, and what
+/// in protobuf is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
     pub value: Value,
@@ -49,10 +52,17 @@ pub struct Decoded<T = Object> {
 impl Decoded<Object> {
     /// The object, or the refusal of `fieldValidation=Strict` if there is any complaint.
     pub fn strict(self) -> Result<Object, ApiError> {
+        let info = self.object.kind().info();
+        self.strict_as(info)
+    }
+}
+
+impl<T> Decoded<T> {
+    /// As [`Decoded::strict`], of any type.
+    pub fn strict_as(self, info: &KindInfo) -> Result<T, ApiError> {
         if self.unknown.is_empty() {
             return Ok(self.object);
         }
-        let info = self.object.kind().info();
         Err(ApiError::BadRequest(format!(
             "{} in version \"{}\" cannot be handled as a {}: strict decoding error: {}",
             info.kind,
@@ -96,8 +106,7 @@ impl DecodeError {
 
     /// The refusal as the API server words it for a body that should have been a `kind`. `found` is the `kind` that
     /// the body claims, if it could be read.
-    fn for_body(self, kind: Kind, found: Option<&str>) -> ApiError {
-        let info = kind.info();
+    fn for_body(self, info: &KindInfo, found: Option<&str>) -> ApiError {
         ApiError::BadRequest(match (&self, found) {
             (DecodeError::Version { .. }, _) => self.to_string(),
             (_, Some(found)) => {
@@ -118,19 +127,50 @@ pub fn yaml_body(kind: Kind, body: &[u8]) -> Result<Decoded, ApiError> {
     typed_body(kind, yaml::single(body).map_err(DecodeError::from))
 }
 
+/// Decodes an `application/vnd.kubernetes.protobuf` request body.
+pub fn protobuf_body(kind: Kind, body: &[u8]) -> Result<Decoded, ApiError> {
+    let info = kind.info();
+    let envelope = protobuf::Envelope::open(body).map_err(|e| e.for_body(info, None))?;
+    let claimed = if envelope.kind.is_empty() { info.kind } else { envelope.kind };
+    object::check_kind(info, &envelope.type_meta())
+        .and_then(|()| envelope.read(&message_of(info)))
+        .and_then(|parsed| object::decode(kind, parsed))
+        .map_err(|e| e.for_body(info, Some(&path::shorten(claimed))))
+}
+
+/// The name of a kind's protobuf message: `core/v1.Pod`, `events/v1.Event`.
+pub fn message_of(info: &KindInfo) -> String {
+    let group = info.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+    format!("{group}/{}.{}", info.version, info.kind)
+}
+
 /// Decodes a value that is already JSON, such as the result of a patch.
 pub fn value_body(kind: Kind, parsed: Parsed) -> Result<Decoded, ApiError> {
     typed_body(kind, Ok(parsed))
 }
 
 fn typed_body(kind: Kind, parsed: Result<Parsed, DecodeError>) -> Result<Decoded, ApiError> {
-    let parsed = parsed.map_err(|e| e.for_body(kind, None))?;
+    let info = kind.info();
+    let parsed = parsed.map_err(|e| e.for_body(info, None))?;
+    let claimed = claimed(info, &parsed)?;
+    object::decode(kind, parsed).map_err(|e| e.for_body(info, claimed.as_deref()))
+}
+
+/// Decodes a value of a type that is no kind of the table, but has an `info` as if it were, such as a review.
+pub fn value_as<T: DeserializeOwned>(info: &KindInfo, parsed: &Parsed) -> Result<Decoded<T>, ApiError> {
+    let claimed = claimed(info, parsed)?;
+    object::check_kind(info, &parsed.value)
+        .and_then(|()| object::decode_as(parsed))
+        .map_err(|e| e.for_body(info, claimed.as_deref()))
+}
+
+/// The `kind` that an object claims to be of, if that can be read.
+fn claimed(info: &KindInfo, parsed: &Parsed) -> Result<Option<String>, ApiError> {
     if !parsed.value.is_object() {
         let message = format!("must be an object, found {}", path::describe(&parsed.value));
-        return Err(DecodeError::Field { path: String::new(), message }.for_body(kind, None));
+        return Err(DecodeError::Field { path: String::new(), message }.for_body(info, None));
     }
-    let claimed = parsed.value.get("kind").map_or(Some(kind.info().kind), Value::as_str).map(path::shorten);
-    object::decode(kind, parsed).map_err(|e| e.for_body(kind, claimed.as_deref()))
+    Ok(parsed.value.get("kind").map_or(Some(info.kind), Value::as_str).map(path::shorten))
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ pub fn of(kind: Kind) -> &'static Schema {
         Kind::Pod => &POD,
         Kind::Node => &NODE,
         Kind::Namespace => &NAMESPACE,
+        Kind::ServiceAccount => &SERVICE_ACCOUNT,
         Kind::ConfigMap | Kind::Secret | Kind::Event | Kind::Lease => &METADATA_ONLY,
     }
 }
@@ -63,6 +64,8 @@ static METADATA_ONLY: Schema = Schema(&[("metadata", Field::Object(&META))]);
 static CONDITIONS: Schema = Schema(&[("conditions", by("type"))]);
 
 static NAMESPACE: Schema = Schema(&[("metadata", Field::Object(&META)), ("status", Field::Object(&CONDITIONS))]);
+
+static SERVICE_ACCOUNT: Schema = Schema(&[("metadata", Field::Object(&META)), ("secrets", by("name"))]);
 
 static CRON_JOB: Schema = Schema(&[("metadata", Field::Object(&META)), ("spec", Field::Object(&CRON_JOB_SPEC))]);
 

@@ -6,6 +6,7 @@
 //! the kind table (`paths.rs`). Built once, when first asked for, and kept as bytes.
 
 mod paths;
+mod reviews;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -61,11 +62,13 @@ fn document_of(group: &str, version: &str) -> Document {
     for &kind in &kinds {
         all_paths.extend(paths::of(kind));
     }
+    let mut all_schemas = schemas::of(&kinds);
+    reviews::add(group, version, &mut all_paths, &mut all_schemas);
     let bytes = bytes(&json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": format!("v{}", env!("CARGO_PKG_VERSION"))},
         "paths": all_paths,
-        "components": {"schemas": schemas::of(&kinds)},
+        "components": {"schemas": all_schemas},
     }));
     let hash = Sha256::digest(&bytes).iter().map(|b| format!("{b:02X}")).collect();
     Document { path, bytes, hash }

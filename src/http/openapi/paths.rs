@@ -5,7 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::schemas;
 use crate::api::Kind;
+use crate::api::decode::protobuf;
 use crate::http::discovery::{Subresource, VERBS, subresources};
+
+/// The forms that the body of a request may have, patches apart.
+pub(super) const BODIES: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// What one operation needs to know of its resource.
 struct Target {
@@ -177,17 +181,17 @@ fn operation(
         "x-kubernetes-group-version-kind": {"group": info.group, "version": info.version, "kind": info.kind},
     });
     if let Some(schema) = request {
-        operation["requestBody"] = body(&["application/json", "application/yaml"], &schema);
+        operation["requestBody"] = body(&BODIES, &schema);
     }
     operation
 }
 
-fn body(types: &[&str], schema: &Value) -> Value {
+pub(super) fn body(types: &[&str], schema: &Value) -> Value {
     let content: Map<String, Value> = types.iter().map(|t| ((*t).to_owned(), json!({ "schema": schema }))).collect();
     json!({ "content": content })
 }
 
-fn write_parameters() -> Vec<Value> {
+pub(super) fn write_parameters() -> Vec<Value> {
     vec![
         dry_run(),
         text("fieldManager", "The name of who makes the change."),
@@ -220,7 +224,7 @@ fn query(name: &str, description: &str, type_: &str) -> Value {
         "schema": {"type": type_, "uniqueItems": true}})
 }
 
-fn path_parameter(name: &str) -> Value {
+pub(super) fn path_parameter(name: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}})
 }
 

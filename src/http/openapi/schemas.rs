@@ -7,7 +7,7 @@
 use k8s_openapi::Resource;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch, Status};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -16,6 +16,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::api::Kind;
+use crate::api::kind::KindInfo;
 use crate::api::patch::schema as merge;
 
 const PREFIX: &str = "#/components/schemas/";
@@ -59,6 +60,7 @@ macro_rules! with_type {
             Kind::CronJob => $call::<CronJob>($($argument),*),
             Kind::Job => $call::<Job>($($argument),*),
             Kind::Lease => $call::<Lease>($($argument),*),
+            Kind::ServiceAccount => $call::<ServiceAccount>($($argument),*),
         }
     };
 }
@@ -87,11 +89,14 @@ pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
     let mut schemas = generator.take_definitions(true);
     for &kind in kinds {
         if let Some(Value::Object(schema)) = schemas.get_mut(&name(kind)) {
-            mark(schema, kind, "");
-            relax(schema, kind);
+            mark(schema, kind.info(), "");
+            // k8s-openapi requires the metadata of every object, the API server only that of events.
+            if kind != Kind::Event {
+                relax(schema);
+            }
         }
         let mut list = list_schema(kind);
-        mark(&mut list, kind, "List");
+        mark(&mut list, kind.info(), "List");
         schemas.insert(format!("{}List", name(kind)), Value::Object(list));
     }
     spell_out_unions(&mut schemas);
@@ -119,17 +124,13 @@ fn list_schema(kind: Kind) -> Map<String, Value> {
 }
 
 /// Says which group, version and kind a schema is of: how clients find it.
-fn mark(schema: &mut Map<String, Value>, kind: Kind, suffix: &str) {
-    let info = kind.info();
+pub(super) fn mark(schema: &mut Map<String, Value>, info: &KindInfo, suffix: &str) {
     let gvk = json!([{"group": info.group, "version": info.version, "kind": format!("{}{suffix}", info.kind)}]);
     schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
 }
 
-/// k8s-openapi requires the metadata of every object, the API server only that of events.
-fn relax(schema: &mut Map<String, Value>, kind: Kind) {
-    if kind == Kind::Event {
-        return;
-    }
+/// Does not require the metadata.
+pub(super) fn relax(schema: &mut Map<String, Value>) {
     if let Some(Value::Array(required)) = schema.get_mut("required") {
         required.retain(|field| field != "metadata");
         if required.is_empty() {

@@ -14,6 +14,7 @@ mod namespace;
 mod node;
 mod pod;
 mod secret;
+mod service_account;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
@@ -70,6 +71,7 @@ pub fn columns(kind: Kind) -> &'static [Column] {
         Kind::CronJob => cron_job::COLUMNS,
         Kind::Job => job::COLUMNS,
         Kind::Lease => lease::COLUMNS,
+        Kind::ServiceAccount => service_account::COLUMNS,
     }
 }
 
@@ -85,6 +87,7 @@ pub fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::CronJob(o) => cron_job::cells(o, now),
         Object::Job(o) => job::cells(o, now),
         Object::Lease(o) => lease::cells(o, now),
+        Object::ServiceAccount(o) => service_account::cells(o, now),
     }
 }
 

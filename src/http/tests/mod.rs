@@ -5,6 +5,8 @@ mod deletes;
 mod lists;
 mod load;
 mod logs;
+mod protobuf;
+mod reviews;
 mod verbs;
 mod watches;
 
