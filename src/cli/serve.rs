@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,7 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
     }
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
+    allow_open_files();
     let runtime = super::runtime()?;
     let done = runtime.block_on(serve(args.listen, config, Access { token, loopback }));
     runtime.shutdown_background();
@@ -115,6 +117,15 @@ async fn serve(listen: SocketAddr, config: Config, access: Access) -> Result<u8,
         _ = terminate.recv() => {}
     }
     Ok(code)
+}
+
+/// Each connection is an open file, and the usual soft limit of 1024 is there for programs that cannot handle more.
+fn allow_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {

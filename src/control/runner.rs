@@ -155,10 +155,13 @@ impl<C: Controller> Runner<C> {
 
     pub async fn run(mut self, clock: Clock, stop: CancellationToken) {
         while !stop.is_cancelled() {
+            // Not its own fault, and no reason to take it for lost.
+            self.vitals.waits_for_disk(true);
             tokio::select! {
                 () = self.store.room() => {}
                 () = stop.cancelled() => return,
             }
+            self.vitals.waits_for_disk(false);
             let now = clock.now();
             self.vitals.beat(clock.instant());
             let stepped = self.step(now);

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -21,6 +21,7 @@ pub struct Vitals {
     pub(super) decisions: AtomicU64,
     /// Decisions whose ground had moved before they were committed.
     pub(super) stale: AtomicU64,
+    waits_for_disk: AtomicBool,
     /// When it last went round; `None` until it has begun.
     beat: Mutex<Option<Instant>>,
 }
@@ -32,8 +33,13 @@ impl Vitals {
             depth: AtomicUsize::new(0),
             decisions: AtomicU64::new(0),
             stale: AtomicU64::new(0),
+            waits_for_disk: AtomicBool::new(false),
             beat: Mutex::default(),
         }
+    }
+
+    pub(super) fn waits_for_disk(&self, waits: bool) {
+        self.waits_for_disk.store(waits, Relaxed);
     }
 
     pub(super) fn beat(&self, now: Instant) {
@@ -45,7 +51,9 @@ impl Vitals {
         let beat = *self.beat.lock();
         match beat.map(|beat| now.saturating_duration_since(beat)) {
             None => Err(format!("{} has not begun", self.name)),
-            Some(age) if age > patience => Err(format!("{} has not gone round for {} s", self.name, age.as_secs())),
+            Some(age) if age > patience && !self.waits_for_disk.load(Relaxed) => {
+                Err(format!("{} has not gone round for {} s", self.name, age.as_secs()))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -95,6 +103,9 @@ mod tests {
         assert_eq!(vitals.check(clock.instant(), patience), Ok(()));
         clock.advance(Duration::from_secs(1));
         assert_eq!(vitals.check(clock.instant(), patience), Err("x has not gone round for 61 s".to_owned()));
+        vitals.waits_for_disk(true);
+        assert_eq!(vitals.check(clock.instant(), patience), Ok(()));
+        vitals.waits_for_disk(false);
         vitals.beat(clock.instant());
         assert_eq!(vitals.check(clock.instant(), patience), Ok(()));
     }

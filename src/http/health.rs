@@ -28,7 +28,7 @@ use crate::api::lease::NODE_LEASES;
 use crate::api::{Key, Kind, Object};
 
 /// A disk that syncs takes milliseconds, a bad one a second.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+const FLUSH_PATIENCE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
 
 /// A question that another part of kiln answers.
 pub struct Check {

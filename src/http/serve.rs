@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::observe::Peer;
 use super::server::Server;
-use super::socket::Socket;
+use super::socket::{Heard, Socket};
 
 /// For requests under way to end once the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -87,6 +87,7 @@ pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, s
         // Events are small and are not to wait for each other.
         let _ = stream.set_nodelay(true);
         let socket = Socket::new(stream, server.clock.clone(), Duration::from_secs(server.limits.stall_seconds));
+        let heard = socket.heard();
         let service = service.clone();
         let named = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
@@ -99,7 +100,7 @@ pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, s
             server.requests.connections.inc();
             tokio::select! {
                 ended = connection => if let Err(error) = ended {
-                    if let Some(reason) = cut_for(&error) {
+                    if let Some(reason) = cut_for(&error, &heard) {
                         server.requests.cut(reason);
                     }
                     tracing::debug!(%error, %peer, "a connection ended early");
@@ -116,12 +117,12 @@ pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, s
 }
 
 /// Why the server ended the connection, if it was the server.
-fn cut_for(error: &hyper::Error) -> Option<&'static str> {
+fn cut_for(error: &hyper::Error, heard: &Heard) -> Option<&'static str> {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     if io.is_some_and(|io| io.kind() == io::ErrorKind::TimedOut) {
         Some("stalled")
     } else if error.is_timeout() {
-        Some("head-too-slow")
+        Some(if heard.anything() { "head-too-slow" } else { "idle" })
     } else if error.is_parse_too_large() {
         Some("head-too-large")
     } else {

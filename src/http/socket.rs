@@ -5,6 +5,8 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,18 +19,35 @@ pub struct Socket {
     stream: TcpStream,
     clock: Clock,
     patience: Duration,
+    heard: Heard,
     /// While a write waits for the client.
     waits: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// Whether the client has sent anything since it was last sent something: whether it is in the middle of a request, or
+/// idle.
+#[derive(Clone, Debug, Default)]
+pub struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    pub fn anything(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
 impl Socket {
     pub fn new(stream: TcpStream, clock: Clock, patience: Duration) -> Socket {
-        Socket { stream, clock, patience, waits: None }
+        Socket { stream, clock, patience, heard: Heard::default(), waits: None }
+    }
+
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     fn patiently(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.waits = None;
+            self.heard.0.store(false, Relaxed);
             return written;
         }
         let (clock, patience) = (&self.clock, self.patience);
@@ -46,7 +65,12 @@ pub fn stalled() -> io::Error {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if into.filled().len() > before {
+            self.heard.0.store(true, Relaxed);
+        }
+        read
     }
 }
 

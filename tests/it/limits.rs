@@ -122,7 +122,11 @@ fn long_heads_and_urls_and_bodies_are_refused_and_those_that_fit_are_not() {
     });
     assert_eq!(cut, 2.0);
     // Three mebibytes, to the byte: JSON may end in blanks.
-    let body = |bytes: usize| format!("{:bytes$}", json!({"metadata": {"generateName": "m-"}}).to_string());
+    let body = |bytes: usize| {
+        let mut body = json!({"metadata": {"generateName": "m-"}}).to_string();
+        body.extend(std::iter::repeat_n(' ', bytes - body.len()));
+        body
+    };
     let post = |bytes: usize| server.send("POST", MAPS, "application/json", body(bytes).as_bytes());
     assert_eq!(post(3 << 20).0, 201);
     let (code, status) = post((3 << 20) + 1);
@@ -142,6 +146,13 @@ fn a_client_that_sends_byte_by_byte_is_cut_off_and_a_quick_one_is_not() {
     idle.get("/livez", "");
     assert_eq!(idle.code(), 200);
     assert!(idle.rest().len() < 10);
+    for (reason, number) in [("idle", 2.0), ("head-too-slow", 1.0)] {
+        let name = format!("kiln_http_connections_cut_total{{reason=\"{reason}\"}}");
+        wait_for("the cut to be counted", || match metric(&server, &name) {
+            Some(n) if n == number => Ok(()),
+            other => Err((reason, other)),
+        });
+    }
     // A body, and an upload.
     for (method, path) in [("POST", MAPS), ("PUT", "/modules/slow")] {
         let mut raw = Raw::open(&server);
@@ -227,6 +238,7 @@ fn requests_under_way_are_bounded_by_kind() {
         }
     });
     // kubectl waits and asks again.
+    map(&server, "seen", 1);
     assert!(server.kubectl_ok(&["get", "configmaps", "-o", "name"]).contains("configmap/"));
 }
 

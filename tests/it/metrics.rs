@@ -88,7 +88,12 @@ fn the_numbers_move_with_what_happens() {
     server.create(&job("long", "sleep", &["sleep"], "  parallelism: 3\n  completions: 3"));
     let running = [("kiln_pods_driven", 3.0), ("kiln_pods_running", 3.0), ("kiln_pod_start_seconds_count", 9.0)];
     expect(&server, "pods that run to be counted while they run", &running);
-    let gone = server.send("DELETE", "/apis/batch/v1/namespaces/default/jobs/long", "application/json", b"");
+    let gone = server.send(
+        "DELETE",
+        "/apis/batch/v1/namespaces/default/jobs/long?propagationPolicy=Background",
+        "application/json",
+        b"",
+    );
     assert_eq!(gone.0, 200, "{}", gone.1);
     let cancelled = [("kiln_pods_running", 0.0), ("kiln_container_runs_total{outcome=\"Cancelled\"}", 3.0)];
     expect(&server, "their end to be counted", &cancelled);

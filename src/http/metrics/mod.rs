@@ -13,6 +13,8 @@ mod requests;
 pub use objects::ObjectMetrics;
 pub use requests::Requests;
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -24,9 +26,15 @@ use crate::api::ApiError;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// A scraper waits for ten seconds.
+const FOR_THE_DISK: Duration = Duration::from_secs(2);
+
 pub async fn read(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Refusal> {
-    // What is told must be on disk. When the disk has failed, this is the page that says so.
-    let _ = api.store.durable(api.store.revision()).await;
+    // What is told must be on disk. When the disk has failed or hangs, this is the page that says so.
+    tokio::select! {
+        _ = api.store.durable(api.store.revision()) => {}
+        () = api.clock.sleep(FOR_THE_DISK) => {}
+    }
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let open = wants_open_metrics(accept);
     let server = api.server.clone();

@@ -83,6 +83,42 @@ async fn what_the_other_parts_say_of_themselves_is_asked_each_time() {
 }
 
 #[tokio::test]
+async fn a_disk_that_hangs_is_found_out_and_its_metrics_are_still_read() {
+    let f = Fixture::new();
+    f.with_node().await;
+    assert_eq!(f.get("/readyz/committer").await.text, "ok");
+    let held = f.api.store.hold_disk();
+    let map = json!({"metadata": {"name": "m", "namespace": "default"}});
+    f.api.store.commit(Tx::new().create(Object::deserialize(Kind::ConfigMap, map).unwrap())).unwrap();
+    let said = loop {
+        let answer = f.get("/readyz/committer").await;
+        if answer.code == 500 {
+            break answer.text;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(said.starts_with("internal server error: a write has waited for the disk for 0 s"), "{said}");
+    assert_eq!(f.get("/readyz").await.code, 500);
+    // The page waits for the disk, but not for ever.
+    let reading = f.metric("kiln_store_oldest_unflushed_seconds");
+    let passes = async {
+        loop {
+            f.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    let age = tokio::select! {
+        age = reading => age,
+        () = passes => None,
+    };
+    assert!(age.is_some_and(|age| age >= 0.3), "{age:?}");
+    drop(held);
+    while f.get("/readyz/committer").await.code != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn objects_are_told_by_the_names_of_kube_state_metrics() {
     let f = Fixture::new();
     f.with_node().await;
