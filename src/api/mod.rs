@@ -16,6 +16,7 @@ pub mod kind;
 pub mod lease;
 pub mod meta;
 pub mod names;
+pub mod namespace;
 pub mod node;
 pub mod patch;
 pub mod pod;

@@ -96,6 +96,9 @@ impl Writer {
 
     fn write(&mut self, component: &'static str, note: Note, store: &Store, ids: &Ids, now: Timestamp) {
         let Some(record) = self.gate.take(component, note, now) else { return self.counts.drop("rate") };
+        if namespace_is_ending(store, record.note.regarding.namespace.as_deref()) {
+            return;
+        }
         if let Some(mut event) = record.earlier.as_ref().and_then(|key| stored_event(store, key)) {
             event.count = Some(record.count);
             event.last_timestamp = Some(meta::time(now));
@@ -138,6 +141,12 @@ impl Gate {
         }
         self.of(component).take(note, now)
     }
+}
+
+/// Nothing new is written to a namespace that is being emptied.
+fn namespace_is_ending(store: &Store, name: Option<&str>) -> bool {
+    let namespace = name.and_then(|name| store.get(Kind::Namespace, &Key::new("", name)));
+    namespace.is_some_and(|namespace| meta::is_deleting(namespace.meta()))
 }
 
 fn stored_event(store: &Store, key: &Key) -> Option<Event> {

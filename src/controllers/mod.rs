@@ -5,5 +5,6 @@ pub mod cronjob;
 pub mod event_ttl;
 pub mod gc;
 pub mod job;
+pub mod namespace;
 pub mod pod_gc;
 pub mod ttl;

@@ -13,15 +13,12 @@ use super::form::Form;
 use super::request::{self, Params, Payload, Target};
 use super::resource::{TRIES, Written, answer, settled};
 use crate::api::deletion::{self, Deletion, Propagation};
-use crate::api::{ApiError, FieldError, Key, Kind, Object, Path};
+use crate::api::{ApiError, FieldError, Kind, Object, Path, namespace};
 use crate::store::{CommitError, Precondition, Tx};
 
 /// Kubernetes' own words (`registry/batch/job/strategy.go`).
 const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
                        remove them or set propagationPolicy=Orphan to suppress this warning";
-
-/// Without these nothing works, so they stay.
-const PERMANENT: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 
 pub async fn delete(
     State(api): State<Api>,
@@ -31,10 +28,7 @@ pub async fn delete(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let request = Request::read(&params, &payload)?;
-    let result = match target.kind {
-        Kind::Namespace => delete_namespace(&api, &target, &request),
-        _ => delete_object(&api, &target, &request),
-    };
+    let result = delete_object(&api, &target, &request);
     let (written, gone) = settled(&api, result).await?;
     let kind = target.kind;
     if !gone || matches!(kind, Kind::Pod | Kind::Namespace) {
@@ -117,6 +111,11 @@ type Done = (Written, bool);
 
 fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, Refusal> {
     let (kind, key) = (target.kind, target.key());
+    if kind == Kind::Namespace && namespace::PERMANENT.contains(&target.name.as_str()) {
+        return Err(ApiError::Forbidden { kind, key, detail: "this namespace may not be deleted".to_owned() }.into());
+    }
+    // Whoever creates something in a namespace sees it as it was before or as it is after.
+    let _alone = (kind == Kind::Namespace).then(|| api.namespaces.write());
     for _ in 0..TRIES {
         let object = api.store.get(kind, &key).ok_or_else(|| ApiError::NotFound(kind, key.clone()))?;
         request.check(&object)?;
@@ -152,42 +151,4 @@ fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, 
 fn remove(object: &Object) -> Tx {
     let precondition = Precondition { uid: Some(object.uid().to_owned()), revision: Some(object.revision()) };
     Tx::new().delete(object.kind(), object.key(), precondition)
-}
-
-/// Only a namespace with nothing in it can go, and it goes at once. Events are not counted: they go with it.
-fn delete_namespace(api: &Api, target: &Target, request: &Request) -> Result<Done, Refusal> {
-    let key = target.key();
-    let forbidden = |detail: String| ApiError::Forbidden { kind: Kind::Namespace, key: key.clone(), detail };
-    // Nothing can be created in it while this is held.
-    let _alone = api.namespaces.write();
-    let found = api.store.get(Kind::Namespace, &key).ok_or_else(|| ApiError::NotFound(Kind::Namespace, key.clone()))?;
-    request.check(&found)?;
-    if PERMANENT.contains(&target.name.as_str()) {
-        return Err(forbidden("this namespace may not be deleted".to_owned()).into());
-    }
-    for kind in Kind::ALL.iter().copied().filter(|k| k.info().namespaced && *k != Kind::Event) {
-        let first = api.store.list_page(kind, Some(&key.name), std::ops::Bound::Unbounded, 1).objects.pop();
-        if let Some(Key { name, .. }) = first.map(|o| o.key()) {
-            let resource = kind.info().plural;
-            return Err(forbidden(format!(
-                "only an empty namespace can be deleted, and this one has {resource} such as {name:?}; delete those \
-                 first: kubectl delete {resource} --all --namespace {}",
-                key.name
-            ))
-            .into());
-        }
-    }
-    let mut tx = Tx::new();
-    for event in api.store.list(Kind::Event, Some(&key.name)).objects {
-        tx = tx.delete(Kind::Event, event.key(), Precondition { uid: Some(event.uid().to_owned()), revision: None });
-    }
-    let uid = Some(found.uid().to_owned());
-    let tx = tx.delete(Kind::Namespace, key, Precondition { uid, revision: None });
-    if request.dry_run {
-        let revision = found.revision();
-        return Ok((Written { object: found, revision, warnings: Vec::new() }, true));
-    }
-    let mut done = api.store.commit(tx)?;
-    let object = done.objects.pop().unwrap_or(found);
-    Ok((Written { object, revision: done.revision, warnings: Vec::new() }, true))
 }

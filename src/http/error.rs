@@ -80,7 +80,7 @@ impl Refusal {
                 ApiError::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
                 ApiError::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
                 ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
-                ApiError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
+                ApiError::Forbidden { .. } | ApiError::NamespaceTerminating(..) => (StatusCode::FORBIDDEN, "Forbidden"),
                 ApiError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
                 ApiError::Expired(_) => (StatusCode::GONE, "Expired"),
                 ApiError::FutureRevision { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
@@ -113,6 +113,14 @@ impl Refusal {
             }
             Refusal::Api(ApiError::Conflict { kind, key, .. } | ApiError::Forbidden { kind, key, .. }) => {
                 Some(about(*kind, &key.name))
+            }
+            Refusal::Api(ApiError::NamespaceTerminating(kind, key)) => {
+                let mut details = about(*kind, &key.name);
+                let message = format!("namespace {} is being terminated", key.namespace);
+                let cause =
+                    json!({"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"});
+                details["causes"] = json!([cause]);
+                Some(details)
             }
             Refusal::Api(ApiError::Invalid { kind, name, causes }) => {
                 let info = kind.info();

@@ -24,6 +24,8 @@ pub const TRIES: usize = 16;
 enum Part {
     Object,
     Status,
+    /// `spec.finalizers` of a namespace.
+    Finalizers,
 }
 
 /// What a write did.
@@ -97,12 +99,10 @@ fn check_namespace(api: &Api, kind: Kind, key: &Key) -> Result<(), ApiError> {
     let Some(found) = api.store.get(Kind::Namespace, &namespace) else {
         return Err(ApiError::NotFound(Kind::Namespace, namespace));
     };
-    if meta::is_deleting(found.meta()) {
-        let detail =
-            format!("unable to create new content in namespace {} because it is being terminated", key.namespace);
-        return Err(ApiError::Forbidden { kind, key: key.clone(), detail });
+    match meta::is_deleting(found.meta()) {
+        true => Err(ApiError::NamespaceTerminating(kind, key.clone())),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// The namespace of the URL holds; one in the body must be the same.
@@ -139,6 +139,17 @@ pub async fn update_status(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     put(api, target, params, form, payload, Part::Status).await
+}
+
+/// PUT of a namespace's `/finalize`: what is no longer to be done before it goes.
+pub async fn finalize(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    put(api, target, params, form, payload, Part::Finalizers).await
 }
 
 async fn put(
@@ -258,6 +269,7 @@ fn modify(
         let new = match part {
             Part::Object => admission::update(&old, new, api.clock.now())?,
             Part::Status => admission::update_status(&old, new)?,
+            Part::Finalizers => admission::finalize(&old, &new)?,
         };
         warnings.extend(admission::warnings(&new));
         if dry_run {

@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, put};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 
@@ -58,6 +58,9 @@ fn resource_routes(kind: Kind) -> Router<Api> {
     if info.has_status {
         let status = get(resource::get).put(resource::update_status).patch(resource::patch_status);
         router = router.route(&format!("{object}/status"), status);
+    }
+    if kind == Kind::Namespace {
+        router = router.route(&format!("{object}/finalize"), put(resource::finalize));
     }
     if kind == Kind::Pod {
         router = router.route(&format!("{object}/log"), get(pod_log::read));

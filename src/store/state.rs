@@ -9,7 +9,7 @@ use super::Listing;
 use super::disk::{Batch, Loaded};
 use super::tx::{CommitError, Committed, Op, Precondition, Tx};
 use super::watch::{Change, Event, Expired};
-use crate::api::{Key, Kind, Object, meta};
+use crate::api::{Key, Kind, Object, deletion};
 
 pub struct State {
     revision: u64,
@@ -132,7 +132,7 @@ impl State {
         for op in tx.ops {
             let (kind, key, new, last) = match op {
                 Op::Create(object) => (object.kind(), object.key(), Some(object), None),
-                Op::Update(object) if deletion_is_over(&object) => (object.kind(), object.key(), None, Some(object)),
+                Op::Update(object) if deletion::is_over(&object) => (object.kind(), object.key(), None, Some(object)),
                 Op::Update(object) => (object.kind(), object.key(), Some(object), None),
                 Op::Delete(kind, key, _) => (kind, key, None, None),
             };
@@ -191,12 +191,4 @@ impl State {
         }
         (Committed { revision: self.revision, objects }, touched)
     }
-}
-
-/// Whether a write leaves nothing that the deletion of its object waits for (invariant 7).
-fn deletion_is_over(object: &Object) -> bool {
-    let meta = object.meta();
-    meta::is_deleting(meta)
-        && meta.finalizers.as_ref().is_none_or(Vec::is_empty)
-        && meta.deletion_grace_period_seconds.unwrap_or(0) == 0
 }

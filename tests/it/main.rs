@@ -22,6 +22,7 @@ mod jobs;
 mod kubectl;
 mod limits;
 mod metrics;
+mod namespaces;
 mod negative;
 mod node;
 mod pods;

@@ -71,17 +71,47 @@ async fn a_placed_pod_is_marked_and_a_waiting_one_is_gone() {
 }
 
 #[tokio::test]
-async fn only_an_empty_namespace_can_be_deleted() {
+async fn a_namespace_that_is_being_deleted_takes_nothing_new_and_goes_when_it_is_released() {
     let f = Fixture::new();
-    let namespace = |name: &str| format!("/api/v1/namespaces/{name}");
+    let path = "/api/v1/namespaces/full";
+    let maps = format!("{path}/configmaps");
     f.post("/api/v1/namespaces", &json!({"metadata": {"name": "full"}})).await;
-    f.post("/api/v1/namespaces/full/configmaps", &json!({"metadata": {"name": "m"}})).await;
-    let full = f.delete(&namespace("full"), &json!({})).await;
-    assert_eq!(full.refusal(), (403, "Forbidden".to_owned()));
-    assert!(full.message().contains("has configmaps such as \"m\""), "{}", full.text);
-    assert_eq!(f.delete(&namespace("default"), &json!({})).await.refusal().0, 403);
-    f.delete("/api/v1/namespaces/full/configmaps/m", &json!({})).await;
-    assert_eq!(f.delete(&namespace("full"), &json!({})).await.json()["kind"], "Namespace");
-    assert_eq!(f.get(&namespace("full")).await.refusal().0, 404);
+    f.post(&maps, &json!({"metadata": {"name": "m"}})).await;
+    for permanent in ["default", "kube-system", "kube-public", "kube-node-lease"] {
+        let refused = f.delete(&format!("/api/v1/namespaces/{permanent}"), &json!({})).await;
+        assert_eq!(refused.refusal(), (403, "Forbidden".to_owned()));
+        let message = format!("namespaces {permanent:?} is forbidden: this namespace may not be deleted");
+        assert_eq!(refused.message(), message);
+    }
+    let dry = f.ask("DELETE", &format!("{path}?dryRun=All"), "", "").await.json();
+    assert_eq!(dry["status"]["phase"], "Terminating");
+    assert_eq!(f.get(path).await.json()["status"]["phase"], "Active");
+
+    let marked = f.delete(path, &json!({"propagationPolicy": "Background"})).await.json();
+    assert_eq!((&marked["kind"], &marked["status"]["phase"]), (&json!("Namespace"), &json!("Terminating")));
+    assert!(marked["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(f.delete(path, &json!({})).await.json(), marked, "once is enough");
+    let refused = f.post(&maps, &json!({"metadata": {"name": "late"}})).await;
+    assert_eq!(refused.refusal(), (403, "Forbidden".to_owned()));
+    let message = "configmaps \"late\" is forbidden: unable to create new content in namespace full because it is \
+                   being terminated";
+    assert_eq!(refused.message(), message);
+    let cause = json!({"reason": "NamespaceTerminating", "message": "namespace full is being terminated",
+        "field": "metadata.namespace"});
+    assert_eq!(refused.json()["details"]["causes"], json!([cause]));
+    assert_eq!(f.put(&format!("{maps}/m"), &json!({"data": {"a": "b"}})).await.code, 200, "what is there can change");
+
+    let mut emptied = marked.clone();
+    emptied["metadata"]["resourceVersion"] = json!("1");
+    assert_eq!(f.put(&format!("{path}/finalize"), &emptied).await.refusal().0, 409);
+    emptied["metadata"]["resourceVersion"] = marked["metadata"]["resourceVersion"].clone();
+    emptied["metadata"]["labels"] = json!({"not": "written here"});
+    emptied["spec"]["finalizers"] = json!(["kubernetes", "unqualified"]);
+    assert_eq!(f.put(&format!("{path}/finalize"), &emptied).await.refusal().0, 422);
+    emptied["spec"]["finalizers"] = json!([]);
+    let gone = f.put(&format!("{path}/finalize"), &emptied).await;
+    assert_eq!((gone.code, &gone.json()["metadata"]["name"]), (StatusCode::OK, &json!("full")), "{}", gone.text);
+    assert_eq!(gone.json()["metadata"]["labels"], marked["metadata"]["labels"]);
+    assert_eq!(f.get(path).await.refusal().0, 404);
     assert_eq!(f.get("/api/v1/namespaces/default/status").await.json()["metadata"]["name"], "default");
 }
