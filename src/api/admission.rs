@@ -186,7 +186,8 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
     finish(object, faults)
 }
 
-/// The object to store for a PUT or PATCH of `/status`: status, labels and annotations of `new`, all else of `old`.
+/// The object to store for a PUT or PATCH of `/status`: status and metadata of `new`, all else of `old`. Of a pod the owners
+/// stay, too.
 pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
     same_kind(old, &new)?;
     same_uid(old, &new)?;
@@ -213,6 +214,10 @@ pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
     let meta = object.meta_mut();
     meta.labels.clone_from(&new.meta().labels);
     meta.annotations.clone_from(&new.meta().annotations);
+    meta.finalizers.clone_from(&new.meta().finalizers);
+    if new.kind() != Kind::Pod {
+        meta.owner_references.clone_from(&new.meta().owner_references);
+    }
     validate_meta_update(meta, old.meta(), &mut faults);
     finish(object, faults)
 }

@@ -97,7 +97,11 @@ fn grace(object: &Object, options: &Options) -> i64 {
         return 0;
     }
     let own = || pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
-    options.grace.or_else(own).unwrap_or(DEFAULT_GRACE).max(0)
+    match options.grace.or_else(own).unwrap_or(DEFAULT_GRACE) {
+        // Kubernetes takes what is less than nothing for a slip, and not for haste.
+        less if less < 0 => 1,
+        grace => grace,
+    }
 }
 
 fn set_propagation(meta: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, propagation: Propagation) {
@@ -154,6 +158,8 @@ mod tests {
         let Deletion::Mark(second) = delete(&first, &with(Some(5), None), at(102)) else { panic!() };
         assert_eq!(second.meta().deletion_timestamp.as_ref().unwrap().0, at(107));
         assert_eq!(delete(&second, &with(Some(0), None), at(103)), Deletion::Remove);
+        let Deletion::Mark(hasty) = delete(&placed_pod(), &with(Some(-5), None), at(100)) else { panic!() };
+        assert_eq!(hasty.meta().deletion_grace_period_seconds, Some(1));
     }
 
     #[test]

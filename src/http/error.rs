@@ -42,6 +42,14 @@ pub enum Refusal {
     /// A patch that is well-formed and does not fit the object.
     #[error("the patch does not apply: {0}")]
     DoesNotApply(String),
+    /// The snapshot of a list is gone; with a token to go on without it.
+    #[error(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list."
+    )]
+    ContinueExpired(String),
     #[error("the server could not find the requested resource")]
     NoSuchPath,
     #[error("the server does not allow this method on the requested resource")]
@@ -88,6 +96,7 @@ impl Refusal {
                 ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
             },
             Refusal::Options { .. } | Refusal::DoesNotApply(_) => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+            Refusal::ContinueExpired(_) => (StatusCode::GONE, "Expired"),
             Refusal::NoSuchPath => (StatusCode::NOT_FOUND, "NotFound"),
             Refusal::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -144,7 +153,11 @@ impl Refusal {
         let mut status = Map::new();
         status.insert("kind".to_owned(), "Status".into());
         status.insert("apiVersion".to_owned(), "v1".into());
-        status.insert("metadata".to_owned(), json!({}));
+        let metadata = match self {
+            Refusal::ContinueExpired(token) => json!({ "continue": token }),
+            _ => json!({}),
+        };
+        status.insert("metadata".to_owned(), metadata);
         status.insert("status".to_owned(), "Failure".into());
         status.insert("message".to_owned(), self.to_string().into());
         status.insert("reason".to_owned(), reason.into());

@@ -8,6 +8,7 @@
 
 mod compress;
 mod delete;
+mod delete_collection;
 pub mod discovery;
 pub mod error;
 mod form;
@@ -19,6 +20,7 @@ mod metrics;
 pub mod modules;
 mod observe;
 pub mod openapi;
+mod pod_actions;
 mod pod_log;
 mod rendered;
 mod request;

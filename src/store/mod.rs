@@ -180,6 +180,11 @@ impl Store {
         self.shared.state.read().list(kind, namespace, Bound::Unbounded, usize::MAX)
     }
 
+    /// The number of objects of `kind`, in `namespace` or everywhere, without going over them.
+    pub fn count_in(&self, kind: Kind, namespace: Option<&str>) -> usize {
+        self.shared.state.read().count_in(kind, namespace)
+    }
+
     /// At most `limit` objects whose key is after `after`.
     pub fn list_page(&self, kind: Kind, namespace: Option<&str>, after: Bound<&Key>, limit: usize) -> Listing {
         self.shared.state.read().list(kind, namespace, after, limit)

@@ -29,4 +29,5 @@ mod pods;
 mod programs;
 mod refused;
 mod run;
+mod verbs;
 mod volumes;

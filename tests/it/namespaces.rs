@@ -79,7 +79,7 @@ fn a_namespace_that_waits_says_for_what_and_goes_on_after_a_crash() {
     assert_eq!(server.send("POST", maps, "application/json", held.as_bytes()).0, 201);
     server.kubectl_ok(&["delete", "namespace", "work", "--wait=false"]);
     assert!(server.kubectl_ok(&["get", "namespace", "work"]).contains("Terminating"));
-    let late = server.kubectl(&["run", "late", "--image=sleep", "-n", "work"]);
+    let late = server.kubectl(&["run", "late", "--image=sleep", "--restart=Never", "-n", "work"]);
     let said = String::from_utf8_lossy(&late.stderr).into_owned();
     assert!(said.contains("unable to create new content in namespace work because it is being terminated"), "{said}");
 

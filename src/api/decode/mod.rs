@@ -14,10 +14,11 @@ pub mod object;
 pub mod path;
 pub mod yaml;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::error::ApiError;
-use crate::api::kind::{Kind, Object};
+use crate::api::kind::{Kind, KindInfo, Object};
 
 /// Nesting of lists and maps: what `serde_json` itself stops at, so that no accepted value can overflow a stack.
 pub const MAX_DEPTH: usize = 127;
@@ -96,8 +97,7 @@ impl DecodeError {
 
     /// The refusal as the API server words it for a body that should have been a `kind`. `found` is the `kind` that
     /// the body claims, if it could be read.
-    fn for_body(self, kind: Kind, found: Option<&str>) -> ApiError {
-        let info = kind.info();
+    fn for_body(self, info: &KindInfo, found: Option<&str>) -> ApiError {
         ApiError::BadRequest(match (&self, found) {
             (DecodeError::Version { .. }, _) => self.to_string(),
             (_, Some(found)) => {
@@ -124,13 +124,27 @@ pub fn value_body(kind: Kind, parsed: Parsed) -> Result<Decoded, ApiError> {
 }
 
 fn typed_body(kind: Kind, parsed: Result<Parsed, DecodeError>) -> Result<Decoded, ApiError> {
-    let parsed = parsed.map_err(|e| e.for_body(kind, None))?;
+    let info = kind.info();
+    let parsed = parsed.map_err(|e| e.for_body(info, None))?;
+    let claimed = claimed(info, &parsed)?;
+    object::decode(kind, parsed).map_err(|e| e.for_body(info, claimed.as_deref()))
+}
+
+/// Decodes a value of a type that is no kind of the table, but has an `info` as if it were, such as a review.
+pub fn value_as<T: DeserializeOwned>(info: &KindInfo, parsed: &Parsed) -> Result<Decoded<T>, ApiError> {
+    let claimed = claimed(info, parsed)?;
+    object::check_kind(info, &parsed.value)
+        .and_then(|()| object::decode_as(parsed))
+        .map_err(|e| e.for_body(info, claimed.as_deref()))
+}
+
+/// The `kind` that an object claims to be of, if that can be read.
+fn claimed(info: &KindInfo, parsed: &Parsed) -> Result<Option<String>, ApiError> {
     if !parsed.value.is_object() {
         let message = format!("must be an object, found {}", path::describe(&parsed.value));
-        return Err(DecodeError::Field { path: String::new(), message }.for_body(kind, None));
+        return Err(DecodeError::Field { path: String::new(), message }.for_body(info, None));
     }
-    let claimed = parsed.value.get("kind").map_or(Some(kind.info().kind), Value::as_str).map(path::shorten);
-    object::decode(kind, parsed).map_err(|e| e.for_body(kind, claimed.as_deref()))
+    Ok(parsed.value.get("kind").map_or(Some(info.kind), Value::as_str).map(path::shorten))
 }
 
 #[cfg(test)]

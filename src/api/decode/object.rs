@@ -11,11 +11,11 @@ use serde_path_to_error::{Segment, Track};
 
 use super::path::{Step, describe, render, shorten};
 use super::{DecodeError, Decoded, MAX_COMPLAINTS, Parsed};
-use crate::api::kind::{Kind, Object};
+use crate::api::kind::{Kind, KindInfo, Object};
 
 /// Decodes `parsed` as `kind`. Its `apiVersion` and `kind` must be that kind's where they are present.
 pub fn decode(kind: Kind, parsed: Parsed) -> Result<Decoded, DecodeError> {
-    check_kind(kind, &parsed.value)?;
+    check_kind(kind.info(), &parsed.value)?;
     let Parsed { value, duplicates } = parsed;
     let mut unknown = Unknown::default();
     let object = track(&value, &mut unknown, |from| Object::deserialize(kind, from))?;
@@ -46,8 +46,8 @@ pub fn kind_of(value: &Value) -> Result<Kind, DecodeError> {
         .ok_or_else(|| DecodeError::NotRegistered { api_version: shorten(api_version), kind: shorten(kind) })
 }
 
-fn check_kind(expected: Kind, value: &Value) -> Result<(), DecodeError> {
-    let info = expected.info();
+/// Whether a value that says its `apiVersion` and `kind` may be of the expected one.
+pub(super) fn check_kind(info: &KindInfo, value: &Value) -> Result<(), DecodeError> {
     let wanted = info.api_version();
     let api_version = type_field(value, "apiVersion")?.unwrap_or(&wanted);
     let kind = type_field(value, "kind")?.unwrap_or(info.kind);

@@ -115,3 +115,92 @@ async fn a_namespace_that_is_being_deleted_takes_nothing_new_and_goes_when_it_is
     assert_eq!(f.get(path).await.refusal().0, 404);
     assert_eq!(f.get("/api/v1/namespaces/default/status").await.json()["metadata"]["name"], "default");
 }
+
+fn listed(answer: &Answer) -> Vec<String> {
+    let items = answer.json()["items"].as_array().unwrap_or_else(|| panic!("{}", answer.text)).clone();
+    items.iter().map(|i| i["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_collection_is_deleted_as_far_as_it_is_selected() {
+    let f = Fixture::new();
+    for (name, x) in [("a", "1"), ("b", "2"), ("c", "1"), ("d", "1")] {
+        f.map(name, json!({"x": x})).await;
+    }
+    let all = ["a", "b", "c", "d"];
+    let dry = f.ask("DELETE", &format!("{MAPS}?dryRun=All"), "", "").await;
+    assert_eq!((listed(&dry), dry.json()["kind"].clone()), (all.map(str::to_owned).to_vec(), json!("ConfigMapList")));
+    assert_eq!(listed(&f.get(MAPS).await), all, "a dry run deletes nothing");
+    let selected = f.ask("DELETE", &format!("{MAPS}?labelSelector=x%3D1&limit=2"), "", "").await;
+    assert_eq!(listed(&selected), ["a", "c"]);
+    assert!(selected.json()["metadata"]["continue"].is_string());
+    assert_eq!(listed(&f.get(MAPS).await), ["b", "d"]);
+    let field = f.delete(&format!("{MAPS}?fieldSelector=metadata.name%3Dd"), &json!({"gracePeriodSeconds": 0})).await;
+    assert_eq!(listed(&field), ["d"]);
+    assert_eq!(f.delete(MAPS, &json!({"preconditions": {"uid": "other"}})).await.refusal().0, 409);
+    assert_eq!(f.delete(MAPS, &json!({"propagationPolicy": "Never"})).await.refusal().0, 422);
+    assert_eq!(f.delete(MAPS, &json!({"kind": "Pod"})).await.refusal().0, 400);
+    assert_eq!(listed(&f.delete(MAPS, &json!({"kind": "DeleteOptions", "apiVersion": "v1"})).await), ["b"]);
+    assert_eq!(listed(&f.delete(MAPS, &json!({})).await), [] as [&str; 0]);
+    assert_eq!(f.delete("/api/v1/namespaces", &json!({})).await.refusal().0, 405, "namespaces go one by one");
+}
+
+#[tokio::test]
+async fn a_collection_of_jobs_honours_the_propagation() {
+    let f = Fixture::new();
+    for name in ["a", "b"] {
+        f.post(JOBS, &job(name)).await;
+    }
+    let kept = f.ask("DELETE", &format!("{JOBS}?dryRun=All"), "", "").await;
+    assert!(kept.warnings()[0].contains("child pods are preserved by default"), "{:?}", kept.warnings());
+    let foreground = f.ask("DELETE", &format!("{JOBS}?propagationPolicy=Foreground"), "", "").await;
+    assert!(foreground.warnings().is_empty());
+    assert_eq!(listed(&foreground), ["a", "b"]);
+    let finalizers = |name: &str| f.stored(Kind::Job, name).unwrap().meta().finalizers.clone().unwrap();
+    assert_eq!(
+        (finalizers("a"), finalizers("b")),
+        (vec!["foregroundDeletion".to_owned()], vec!["foregroundDeletion".to_owned()])
+    );
+    assert_eq!(f.delete(JOBS, &json!({"propagationPolicy": "Background"})).await.code, 200);
+    assert_eq!(f.stored(Kind::Job, "a"), None);
+}
+
+#[tokio::test]
+async fn a_large_collection_goes_in_batches_between_which_others_have_their_turn() {
+    let f = Fixture::with_ring(20_000);
+    let count = 1201;
+    for batch in 0..3 {
+        let mut tx = Tx::new();
+        for n in 0..count / 3 + 1 {
+            let meta =
+                json!({"name": format!("m{batch}-{n:05}"), "namespace": "default", "uid": format!("{batch}-{n}")});
+            tx = tx.create(Object::deserialize(Kind::ConfigMap, json!({"metadata": meta})).unwrap());
+        }
+        f.api.store.commit(tx).unwrap();
+    }
+    let stored = || f.api.store.count_in(Kind::ConfigMap, Some("default"));
+    let before = stored();
+    let (router, seen) = (f.router.clone(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
+    let request = Request::delete(MAPS).body(Body::empty()).unwrap();
+    let deleting = tokio::spawn(router.oneshot(request));
+    // On a runtime of one thread the two take turns.
+    while !deleting.is_finished() {
+        seen.lock().unwrap().push(stored());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(deleting.await.unwrap().unwrap().status(), 200);
+    assert_eq!(stored(), 0);
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.contains(&(before - 500)) && seen.contains(&(before - 1000)), "{before}: {seen:?}");
+}
+
+#[tokio::test]
+async fn the_older_way_to_ask_for_a_cascade_is_accepted_while_something_is_waited_for() {
+    let f = Fixture::new();
+    let mut held = job("held");
+    held["metadata"]["finalizers"] = json!(["a.b/c"]);
+    f.post(JOBS, &held).await;
+    assert_eq!(f.delete(&format!("{JOBS}/held"), &json!({"orphanDependents": false})).await.code, 202);
+    f.post(JOBS, &job("free")).await;
+    assert_eq!(f.delete(&format!("{JOBS}/free"), &json!({"orphanDependents": false})).await.code, 200);
+}
