@@ -63,7 +63,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The options of the body, else those of the URL.
+    /// The options of the body, else those of the URL. A dry run may be asked for in either: better a deletion too
+    /// few than one too many.
     pub fn read(params: &Params, payload: &Payload) -> Result<Request, Refusal> {
         if payload.bytes.is_empty() {
             let dry_run = params.dry_run("DeleteOptions")?.then(|| vec!["All".to_owned()]);
@@ -80,7 +81,10 @@ impl Request {
             return Err(Refusal::bad(format!("the body of a DELETE is DeleteOptions, not {other}")));
         }
         let options = serde_json::from_value(value);
-        Request::of(options.map_err(|e| Refusal::bad(format!("the body is no DeleteOptions: {e}")))?)
+        let mut request =
+            Request::of(options.map_err(|e| Refusal::bad(format!("the body is no DeleteOptions: {e}")))?)?;
+        request.dry_run |= params.dry_run("DeleteOptions")?;
+        Ok(request)
     }
 
     pub fn of(options: DeleteOptions) -> Result<Request, Refusal> {

@@ -8,7 +8,9 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, json_response};
-use super::{Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource};
+use super::{
+    Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource,
+};
 use crate::api::{Kind, Served};
 
 /// The API. The caller may merge further routes, and puts all behind [`super::guarded`].

@@ -130,6 +130,7 @@ async fn a_collection_is_deleted_as_far_as_it_is_selected() {
     let all = ["a", "b", "c", "d"];
     let dry = f.ask("DELETE", &format!("{MAPS}?dryRun=All"), "", "").await;
     assert_eq!((listed(&dry), dry.json()["kind"].clone()), (all.map(str::to_owned).to_vec(), json!("ConfigMapList")));
+    assert_eq!(f.delete(&format!("{MAPS}?dryRun=All"), &json!({"gracePeriodSeconds": 0})).await.code, 200);
     assert_eq!(listed(&f.get(MAPS).await), all, "a dry run deletes nothing");
     let selected = f.ask("DELETE", &format!("{MAPS}?labelSelector=x%3D1&limit=2"), "", "").await;
     assert_eq!(listed(&selected), ["a", "c"]);
