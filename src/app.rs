@@ -28,6 +28,7 @@ use crate::controllers::cronjob::CronJobController;
 use crate::controllers::event_ttl::EventTtl;
 use crate::controllers::gc::GarbageCollector;
 use crate::controllers::job::JobController;
+use crate::controllers::namespace::NamespaceController;
 use crate::controllers::pod_gc::PodGc;
 use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
@@ -43,7 +44,7 @@ use crate::scheduler::Scheduler;
 use crate::store::{self, Store, Tx};
 
 /// Namespaces that are there from the start, as in a cluster.
-const NAMESPACES: [&str; 3] = ["default", "kube-node-lease", "kube-system"];
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// How many tasks the guests' runtime takes up between two looks at its timers. A task that computes takes a millisecond
 /// (and two more looks to wait for its turn); with tokio's 61, guests in line would be stopped that much after their deadline.
@@ -151,6 +152,7 @@ impl App {
         loops.push(self.spawn_loop(CronJobController::new(self.ids.clone(), zone), recorder));
         loops.push(self.spawn_loop(GarbageCollector::default(), recorder));
         loops.push(self.spawn_loop(ServiceAccounts::new(self.ids.clone()), recorder));
+        loops.push(self.spawn_loop(NamespaceController::default(), recorder));
         loops.push(self.spawn_loop(EventTtl::default(), recorder));
         if config.expire_jobs {
             loops.push(self.spawn_loop(TtlAfterFinished::default(), recorder));

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::{CronJobStatus, Job, JobStatus};
-use k8s_openapi::api::core::v1::{Namespace, NamespaceSpec, NamespaceStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
@@ -21,11 +21,12 @@ use crate::api::kind::{Kind, Object};
 use crate::api::lease::validate_lease;
 use crate::api::meta;
 use crate::api::names;
+use crate::api::namespace;
 use crate::api::node::validate_node;
 use crate::api::pod;
 use crate::api::service_account::validate_service_account;
 use crate::api::validate_meta::{self, semantically_equal};
-use crate::api::well_known::{LABEL_NAMESPACE_NAME, PHASE_PENDING};
+use crate::api::well_known::PHASE_PENDING;
 
 /// What a new object is stamped with.
 pub struct Stamp<'a> {
@@ -67,10 +68,9 @@ pub fn create(mut object: Object, stamp: &Stamp) -> Result<Object, ApiError> {
         }
         Object::Namespace(namespace) => {
             let mut namespace = Arc::unwrap_or_clone(namespace);
-            default_namespace(&mut namespace);
-            namespace.spec = Some(NamespaceSpec::default());
-            namespace.status = Some(NamespaceStatus { phase: Some("Active".to_owned()), conditions: None });
+            namespace::prepare(&mut namespace);
             validate_meta_create(kind, &namespace.metadata, &mut faults);
+            namespace::validate_finalizers(&namespace, &mut faults);
             Object::from(namespace)
         }
         Object::Secret(secret) => {
@@ -155,7 +155,7 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
         }
         (Object::Namespace(old), Object::Namespace(new)) => {
             let mut new = Arc::unwrap_or_clone(new);
-            default_namespace(&mut new);
+            namespace::label(&mut new);
             new.spec.clone_from(&old.spec);
             new.status.clone_from(&old.status);
             validate_meta_update(&new.metadata, &old.metadata, &mut faults);
@@ -193,7 +193,8 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
     finish(object, faults)
 }
 
-/// The object to store for a PUT or PATCH of `/status`: status, labels and annotations of `new`, all else of `old`.
+/// The object to store for a PUT or PATCH of `/status`: status and metadata of `new`, all else of `old`. Of a pod the owners
+/// stay, too.
 pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
     same_kind(old, &new)?;
     same_uid(old, &new)?;
@@ -207,7 +208,11 @@ pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
         (Object::CronJob(object), Object::CronJob(new)) => Arc::make_mut(object).status.clone_from(&new.status),
         (Object::Pod(object), Object::Pod(new)) => Arc::make_mut(object).status.clone_from(&new.status),
         (Object::Node(object), Object::Node(new)) => Arc::make_mut(object).status.clone_from(&new.status),
-        (Object::Namespace(object), Object::Namespace(new)) => Arc::make_mut(object).status.clone_from(&new.status),
+        (Object::Namespace(object), Object::Namespace(new)) => {
+            let object = Arc::make_mut(object);
+            object.status.clone_from(&new.status);
+            namespace::validate_status(object, &mut faults);
+        }
         (object, _) => {
             let resource = object.kind().info().qualified_resource();
             return Err(ApiError::MethodNotAllowed(format!("{resource} have no status")));
@@ -216,8 +221,27 @@ pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
     let meta = object.meta_mut();
     meta.labels.clone_from(&new.meta().labels);
     meta.annotations.clone_from(&new.meta().annotations);
+    meta.finalizers.clone_from(&new.meta().finalizers);
+    if new.kind() != Kind::Pod {
+        meta.owner_references.clone_from(&new.meta().owner_references);
+    }
     validate_meta_update(meta, old.meta(), &mut faults);
     finish(object, faults)
+}
+
+/// The object to store for a PUT of a namespace's `/finalize`: `spec.finalizers` of `new`, all else of `old`.
+pub fn finalize(old: &Object, new: &Object) -> Result<Object, ApiError> {
+    same_kind(old, new)?;
+    same_uid(old, new)?;
+    let (Object::Namespace(old), Object::Namespace(new)) = (old, new) else {
+        let resource = old.kind().info().qualified_resource();
+        return Err(ApiError::MethodNotAllowed(format!("{resource} have no finalizers of their spec")));
+    };
+    let mut namespace = Namespace::clone(old);
+    namespace.spec.clone_from(&new.spec);
+    let mut faults = Vec::new();
+    namespace::validate_finalizers(&namespace, &mut faults);
+    finish(namespace.into(), faults)
 }
 
 /// What the client is warned of although its object is accepted.
@@ -330,13 +354,6 @@ fn prepare_pod(pod: &mut Pod) {
 /// The status of a pod that nobody has looked at yet. `qos` is its [class](pod::qos::class).
 pub fn initial_pod_status(qos: &str) -> PodStatus {
     PodStatus { phase: Some(PHASE_PENDING.to_owned()), qos_class: Some(qos.to_owned()), ..PodStatus::default() }
-}
-
-/// A namespace can be selected by its name.
-fn default_namespace(namespace: &mut Namespace) {
-    if let Some(name) = namespace.metadata.name.clone().filter(|name| !name.is_empty()) {
-        namespace.metadata.labels.get_or_insert_default().insert(LABEL_NAMESPACE_NAME.to_owned(), name);
-    }
 }
 
 fn validate_meta_create(kind: Kind, meta: &ObjectMeta, faults: &mut Vec<FieldError>) {

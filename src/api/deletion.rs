@@ -1,9 +1,11 @@
 //! What a DELETE does to an object (kubernetes `registry/generic/registry/store.go`, `registry/core/pod/strategy.go`).
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::api::pod::facts;
-use crate::api::{Kind, Object, meta, well_known};
+use crate::api::{Kind, Object, meta, namespace, well_known};
 
 /// What becomes of the objects that the deleted one owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +41,22 @@ const DEFAULT_GRACE: i64 = 30;
 pub fn delete(object: &Object, options: &Options, now: Timestamp) -> Deletion {
     let mut marked = object.clone();
     let grace = grace(object, options);
+    let is_held = match &mut marked {
+        Object::Namespace(namespace) if !meta::is_deleting(&namespace.metadata) => {
+            namespace::begin_deletion(Arc::make_mut(namespace));
+            true
+        }
+        Object::Namespace(namespace) => namespace::is_held(namespace),
+        _ => false,
+    };
     let meta = marked.meta_mut();
     if let Some(propagation) = options.propagation {
-        // Pods and events own nothing, so nothing has to go or stay before them.
-        let owns_nothing = matches!(object.kind(), Kind::Pod | Kind::Event);
+        // Pods and events own nothing, so nothing has to go or stay before them. Of a namespace all goes, and first.
+        let owns_nothing = matches!(object.kind(), Kind::Pod | Kind::Event | Kind::Namespace);
         set_propagation(meta, if owns_nothing { Propagation::Background } else { propagation });
     }
     let has_finalizers = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());
-    if grace == 0 && !has_finalizers {
+    if grace == 0 && !has_finalizers && !is_held {
         return Deletion::Remove;
     }
     let earlier = meta.deletion_timestamp.as_ref().map(|_| meta.deletion_grace_period_seconds.unwrap_or(0));
@@ -59,6 +69,15 @@ pub fn delete(object: &Object, options: &Options, now: Timestamp) -> Deletion {
         }
     }
     if marked == *object { Deletion::Unchanged } else { Deletion::Mark(marked) }
+}
+
+/// Whether nothing is left that the deletion of the object waits for: written so, it is gone.
+pub fn is_over(object: &Object) -> bool {
+    let meta = object.meta();
+    meta::is_deleting(meta)
+        && meta.finalizers.as_ref().is_none_or(Vec::is_empty)
+        && meta.deletion_grace_period_seconds.unwrap_or(0) == 0
+        && !matches!(object, Object::Namespace(namespace) if namespace::is_held(namespace))
 }
 
 /// The object as it is written to remove it by an update, which is refused if there has been another version since.
@@ -78,7 +97,11 @@ fn grace(object: &Object, options: &Options) -> i64 {
         return 0;
     }
     let own = || pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds);
-    options.grace.or_else(own).unwrap_or(DEFAULT_GRACE).max(0)
+    match options.grace.or_else(own).unwrap_or(DEFAULT_GRACE) {
+        // Kubernetes takes what is less than nothing for a slip, and not for haste.
+        less if less < 0 => 1,
+        grace => grace,
+    }
 }
 
 fn set_propagation(meta: &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, propagation: Propagation) {
@@ -135,6 +158,8 @@ mod tests {
         let Deletion::Mark(second) = delete(&first, &with(Some(5), None), at(102)) else { panic!() };
         assert_eq!(second.meta().deletion_timestamp.as_ref().unwrap().0, at(107));
         assert_eq!(delete(&second, &with(Some(0), None), at(103)), Deletion::Remove);
+        let Deletion::Mark(hasty) = delete(&placed_pod(), &with(Some(-5), None), at(100)) else { panic!() };
+        assert_eq!(hasty.meta().deletion_grace_period_seconds, Some(1));
     }
 
     #[test]
@@ -149,6 +174,21 @@ mod tests {
         let Deletion::Mark(marked) = delete(&job, &Options::default(), at(7)) else { panic!() };
         assert_eq!(marked.meta().deletion_timestamp.as_ref().unwrap().0, at(7));
         assert_eq!(delete(&marked, &Options::default(), at(8)), Deletion::Unchanged);
+    }
+
+    #[test]
+    fn a_namespace_waits_for_its_contents() {
+        let mut namespace: Object = k8s_openapi::api::core::v1::Namespace::default().into();
+        let options = with(None, Some(Propagation::Foreground));
+        let Deletion::Mark(marked) = delete(&namespace, &options, at(7)) else { panic!() };
+        assert_eq!((marked.meta().finalizers.as_ref(), is_over(&marked)), (None, false));
+        assert_eq!(delete(&marked, &options, at(8)), Deletion::Unchanged);
+        namespace = marked;
+        if let Object::Namespace(namespace) = &mut namespace {
+            namespace::release(Arc::make_mut(namespace));
+        }
+        assert!(is_over(&namespace));
+        assert_eq!(delete(&namespace, &options, at(9)), Deletion::Remove);
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub enum ApiError {
     BadRequest(String),
     #[error("{} \"{}\" is forbidden: {detail}", kind.info().qualified_resource(), key.name)]
     Forbidden { kind: Kind, key: Key, detail: String },
+    #[error(
+        "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
+        .0.info().qualified_resource(), .1.name, .1.namespace
+    )]
+    NamespaceTerminating(Kind, Key),
     #[error("the server does not allow this method on the requested resource: {0}")]
     MethodNotAllowed(String),
     #[error("{0}")]

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 
 use crate::api::error::ApiError;
 use crate::api::kind::{Kind, Object};
+use crate::api::served::Served;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldOp {
@@ -90,10 +91,17 @@ impl FieldSelector {
 
     /// Parses the text of a `fieldSelector` query parameter on a list of `kind`.
     pub fn compile(kind: Kind, text: &str) -> Result<FieldSelector, ApiError> {
-        let terms = parse(text).map_err(ApiError::BadRequest)?;
-        for (path, _, _) in &terms {
-            if !is_supported(kind, path) {
-                return Err(ApiError::BadRequest(unsupported(kind, path)));
+        FieldSelector::compile_as(Served::Stored(kind), text)
+    }
+
+    /// As [`FieldSelector::compile`], with the names that fields have in this view.
+    pub fn compile_as(served: Served, text: &str) -> Result<FieldSelector, ApiError> {
+        let kind = served.kind();
+        let mut terms = parse(text).map_err(ApiError::BadRequest)?;
+        for (path, _, _) in &mut terms {
+            match served.stored_field(path).filter(|path| is_supported(kind, path)) {
+                Some(stored) => *path = stored,
+                None => return Err(ApiError::BadRequest(unsupported(kind, path))),
             }
         }
         Ok(FieldSelector { terms })
@@ -159,7 +167,7 @@ fn is_supported(kind: Kind, path: &str) -> bool {
 fn unsupported(kind: Kind, path: &str) -> String {
     match kind {
         Kind::Job => format!("field label {path:?} not supported for batchv1.Job"),
-        Kind::ConfigMap | Kind::CronJob => {
+        Kind::ConfigMap | Kind::CronJob | Kind::Lease => {
             format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
         }
         _ => format!("field label not supported: {path}"),

@@ -107,7 +107,14 @@ impl Writer {
         }
         let event = new_event(component, &record, ids, now);
         let key = Object::from(event.clone()).key();
-        match store.commit(Tx::new().create(event)) {
+        let namespace = store.get(Kind::Namespace, &Key::new("", key.namespace.as_str()));
+        if namespace.as_ref().is_some_and(|namespace| meta::is_deleting(namespace.meta())) {
+            return;
+        }
+        // Nothing new comes to a namespace that is being emptied: the namespace is written, too, as it was found, which
+        // costs nothing if it still is so, and refuses the Event otherwise.
+        let tx = namespace.into_iter().fold(Tx::new(), Tx::update);
+        match store.commit(tx.create(event)) {
             Ok(_) => {
                 self.counts.written.inc();
                 self.gate.of(component).written(record.identity, key);
@@ -222,6 +229,25 @@ mod tests {
             _ => None,
         };
         store.list(Kind::Event, None).objects.iter().filter_map(as_event).collect()
+    }
+
+    #[test]
+    fn a_namespace_that_is_being_emptied_takes_no_new_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, ids) = (Store::open(dir.path(), 16).unwrap(), Ids::random());
+        let (_, mut writer) = Recorder::new();
+        let mut namespace = k8s_openapi::api::core::v1::Namespace::default();
+        namespace.metadata.name = Some("default".to_owned());
+        namespace.metadata.finalizers = Some(vec!["a.b/c".to_owned()]);
+        let stored = store.commit(Tx::new().create(namespace)).unwrap().objects.remove(0);
+        writer.write("c", note("u", "before"), &store, &ids, at(10));
+        let mut ending = stored.clone();
+        ending.meta_mut().deletion_timestamp = Some(meta::time(at(11)));
+        store.commit(Tx::new().update(ending)).unwrap();
+        writer.write("c", note("u", "after"), &store, &ids, at(12));
+        let messages: Vec<_> = events(&store).into_iter().filter_map(|event| event.message).collect();
+        assert_eq!(messages, ["before"]);
+        store.close();
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod cronjob;
 pub mod event_ttl;
 pub mod gc;
 pub mod job;
+pub mod namespace;
 pub mod pod_gc;
 pub mod service_account;
 pub mod ttl;

@@ -1,11 +1,14 @@
 //! DELETE of one object. What becomes of the object is [`deletion::delete`]'s to say; here are the options of the
 //! request, the commit, and the answer.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::DeleteOptions;
-use serde_json::json;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Api;
 use super::error::{Refusal, add_warnings, json_response};
@@ -13,15 +16,13 @@ use super::form::Form;
 use super::request::{self, Params, Payload, Target};
 use super::resource::{TRIES, Written, answer, settled};
 use crate::api::deletion::{self, Deletion, Propagation};
-use crate::api::{ApiError, FieldError, Key, Kind, Object, Path};
+use crate::api::pod::eviction;
+use crate::api::{ApiError, FieldError, Kind, Object, Path, namespace};
 use crate::store::{CommitError, Precondition, Tx};
 
 /// Kubernetes' own words (`registry/batch/job/strategy.go`).
-const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
+pub(super) const ORPHANS: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to \
                        remove them or set propagationPolicy=Orphan to suppress this warning";
-
-/// Without these nothing works, so they stay.
-const PERMANENT: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 
 pub async fn delete(
     State(api): State<Api>,
@@ -31,60 +32,81 @@ pub async fn delete(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let request = Request::read(&params, &payload)?;
-    let result = match target.kind {
-        Kind::Namespace => delete_namespace(&api, &target, &request),
-        _ => delete_object(&api, &target, &request),
-    };
+    let result = delete_object(&api, &target, &request);
     let (written, gone) = settled(&api, result).await?;
     let kind = target.kind;
     if !gone || matches!(kind, Kind::Pod | Kind::Namespace) {
-        return answer(&api, StatusCode::OK, written, form).await;
+        // Kubernetes' one case of a deletion that is only accepted; for all others it says that of old it was 200.
+        let code = if !gone && request.cascades { StatusCode::ACCEPTED } else { StatusCode::OK };
+        return answer(&api, code, written, form).await;
     }
     api.store.durable(written.revision).await?;
-    let details = json!({"name": target.name, "group": kind.info().group, "kind": kind.info().plural,
-        "uid": written.object.uid()});
+    let info = target.served.info();
+    let details = json!({"name": target.name, "group": info.group, "kind": info.plural, "uid": written.object.uid()});
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
     let mut response = json_response(StatusCode::OK, status.to_string());
     add_warnings(response.headers_mut(), &written.warnings);
     Ok(response)
 }
 
-struct Request {
+/// What the options of a request say.
+pub(super) struct Request {
     grace: Option<i64>,
     propagation: Option<Propagation>,
+    /// Asked for by the older `orphanDependents: false`.
+    cascades: bool,
     uid: Option<String>,
     version: Option<String>,
-    dry_run: bool,
+    pub dry_run: bool,
+    /// By the eviction of a pod, which is then said in its status.
+    pub evicts: bool,
 }
 
 impl Request {
-    /// The options of the body, else those of the URL.
-    fn read(params: &Params, payload: &Payload) -> Result<Request, Refusal> {
-        let options = if payload.bytes.is_empty() {
+    /// The options of the body, else those of the URL. A dry run may be asked for in either: better a deletion too
+    /// few than one too many.
+    pub fn read(params: &Params, payload: &Payload) -> Result<Request, Refusal> {
+        if payload.bytes.is_empty() {
             let dry_run = params.dry_run("DeleteOptions")?.then(|| vec!["All".to_owned()]);
-            DeleteOptions {
+            return Request::of(DeleteOptions {
                 dry_run,
                 grace_period_seconds: params.integer("gracePeriodSeconds")?,
                 orphan_dependents: params.get("orphanDependents").map(|_| params.flag("orphanDependents")),
                 propagation_policy: params.get("propagationPolicy").map(str::to_owned),
                 ..DeleteOptions::default()
-            }
-        } else {
-            let value = payload.value("meta/v1.DeleteOptions")?.value;
-            serde_json::from_value(value).map_err(|e| Refusal::bad(format!("the body is no DeleteOptions: {e}")))?
-        };
+            });
+        }
+        let value = payload.value("meta/v1.DeleteOptions")?.value;
+        if let Some(other) = value.get("kind").and_then(Value::as_str).filter(|kind| *kind != "DeleteOptions") {
+            return Err(Refusal::bad(format!("the body of a DELETE is DeleteOptions, not {other}")));
+        }
+        let options = serde_json::from_value(value);
+        let mut request =
+            Request::of(options.map_err(|e| Refusal::bad(format!("the body is no DeleteOptions: {e}")))?)?;
+        request.dry_run |= params.dry_run("DeleteOptions")?;
+        Ok(request)
+    }
+
+    pub fn of(options: DeleteOptions) -> Result<Request, Refusal> {
         let dry_run: Vec<&str> = options.dry_run.iter().flatten().map(String::as_str).collect();
         let preconditions = options.preconditions.unwrap_or_default();
         Ok(Request {
             grace: options.grace_period_seconds,
             propagation: propagation(options.orphan_dependents, options.propagation_policy.as_deref())?,
+            cascades: options.orphan_dependents == Some(false),
             uid: preconditions.uid,
             version: preconditions.resource_version,
             dry_run: request::dry_run("DeleteOptions", &dry_run)?,
+            evicts: false,
         })
     }
 
-    fn check(&self, object: &Object) -> Result<(), ApiError> {
+    /// Whether what becomes of dependents is left to the kind.
+    pub fn leaves_choice_of_propagation(&self) -> bool {
+        self.propagation.is_none()
+    }
+
+    pub fn check(&self, object: &Object) -> Result<(), ApiError> {
         let unmet = |what, expected: &Option<String>, found: &str| {
             let expected = expected.as_deref().filter(|expected| *expected != found)?;
             Some(format!("Precondition failed: {what} in precondition: {expected}, {what} in object meta: {found}"))
@@ -112,28 +134,55 @@ fn propagation(orphan: Option<bool>, policy: Option<&str>) -> Result<Option<Prop
     Err(Refusal::Options { kind: "DeleteOptions", name: String::new(), causes: vec![cause] })
 }
 
+/// What a deletion means for one object, and what it is then.
+pub(super) struct Decision {
+    /// Empty if it means nothing.
+    pub tx: Tx,
+    pub shown: Object,
+    pub is_gone: bool,
+}
+
+pub(super) fn decide(object: &Object, request: &Request, now: Timestamp) -> Decision {
+    let propagation = request.propagation.unwrap_or_else(|| deletion::default_propagation(object));
+    let options = deletion::Options { grace: request.grace, propagation: Some(propagation) };
+    match deletion::delete(object, &options, now) {
+        Deletion::Unchanged => Decision { tx: Tx::new(), shown: object.clone(), is_gone: false },
+        Deletion::Mark(mut marked) => {
+            if let Object::Pod(pod) = &mut marked
+                && request.evicts
+            {
+                eviction::mark(Arc::make_mut(pod), now);
+            }
+            Decision { tx: Tx::new().update(marked.clone()), shown: marked, is_gone: false }
+        }
+        Deletion::Remove => Decision { tx: remove(object), shown: object.clone(), is_gone: true },
+    }
+}
+
 /// What was done, and whether the object is gone with it.
 type Done = (Written, bool);
 
-fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, Refusal> {
+pub(super) fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, Refusal> {
     let (kind, key) = (target.kind, target.key());
+    if kind == Kind::Namespace && namespace::PERMANENT.contains(&target.name.as_str()) {
+        return Err(ApiError::Forbidden { kind, key, detail: "this namespace may not be deleted".to_owned() }.into());
+    }
+    // Whoever creates something in a namespace sees it as it was before or as it is after.
+    let _alone = (kind == Kind::Namespace).then(|| api.namespaces.write());
     for _ in 0..TRIES {
         let object = api.store.get(kind, &key).ok_or_else(|| ApiError::NotFound(kind, key.clone()))?;
         request.check(&object)?;
-        let propagation = request.propagation.unwrap_or_else(|| deletion::default_propagation(&object));
         let mut warnings = Vec::new();
-        if kind == Kind::Job && request.propagation.is_none() && propagation == Propagation::Orphan {
+        if request.leaves_choice_of_propagation()
+            && kind == Kind::Job
+            && deletion::default_propagation(&object) == Propagation::Orphan
+        {
             warnings.push(ORPHANS.to_owned());
         }
-        let options = deletion::Options { grace: request.grace, propagation: Some(propagation) };
-        let (tx, shown, gone) = match deletion::delete(&object, &options, api.clock.now()) {
-            Deletion::Unchanged => (Tx::new(), object, false),
-            Deletion::Mark(marked) => (Tx::new().update(marked.clone()), marked, false),
-            Deletion::Remove => (remove(&object), object, true),
-        };
+        let Decision { tx, shown, is_gone } = decide(&object, request, api.clock.now());
         if request.dry_run || tx.is_empty() {
-            let revision = shown.revision();
-            return Ok((Written { object: shown, revision, warnings }, gone));
+            let revision = object.revision();
+            return Ok((Written { object: shown, revision, warnings }, is_gone));
         }
         match api.store.commit(tx) {
             // Looked at again: a condition of the client's is then seen to fail.
@@ -141,7 +190,7 @@ fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, 
             Err(error) => return Err(error.into()),
             Ok(mut done) => {
                 let object = done.objects.pop().unwrap_or(shown);
-                return Ok((Written { object, revision: done.revision, warnings }, gone));
+                return Ok((Written { object, revision: done.revision, warnings }, is_gone));
             }
         }
     }
@@ -152,42 +201,4 @@ fn delete_object(api: &Api, target: &Target, request: &Request) -> Result<Done, 
 fn remove(object: &Object) -> Tx {
     let precondition = Precondition { uid: Some(object.uid().to_owned()), revision: Some(object.revision()) };
     Tx::new().delete(object.kind(), object.key(), precondition)
-}
-
-/// Only a namespace with nothing in it can go, and it goes at once. Events are not counted: they go with it.
-fn delete_namespace(api: &Api, target: &Target, request: &Request) -> Result<Done, Refusal> {
-    let key = target.key();
-    let forbidden = |detail: String| ApiError::Forbidden { kind: Kind::Namespace, key: key.clone(), detail };
-    // Nothing can be created in it while this is held.
-    let _alone = api.namespaces.write();
-    let found = api.store.get(Kind::Namespace, &key).ok_or_else(|| ApiError::NotFound(Kind::Namespace, key.clone()))?;
-    request.check(&found)?;
-    if PERMANENT.contains(&target.name.as_str()) {
-        return Err(forbidden("this namespace may not be deleted".to_owned()).into());
-    }
-    for kind in Kind::ALL.iter().copied().filter(|k| k.info().namespaced && *k != Kind::Event) {
-        let first = api.store.list_page(kind, Some(&key.name), std::ops::Bound::Unbounded, 1).objects.pop();
-        if let Some(Key { name, .. }) = first.map(|o| o.key()) {
-            let resource = kind.info().plural;
-            return Err(forbidden(format!(
-                "only an empty namespace can be deleted, and this one has {resource} such as {name:?}; delete those \
-                 first: kubectl delete {resource} --all --namespace {}",
-                key.name
-            ))
-            .into());
-        }
-    }
-    let mut tx = Tx::new();
-    for event in api.store.list(Kind::Event, Some(&key.name)).objects {
-        tx = tx.delete(Kind::Event, event.key(), Precondition { uid: Some(event.uid().to_owned()), revision: None });
-    }
-    let uid = Some(found.uid().to_owned());
-    let tx = tx.delete(Kind::Namespace, key, Precondition { uid, revision: None });
-    if request.dry_run {
-        let revision = found.revision();
-        return Ok((Written { object: found, revision, warnings: Vec::new() }, true));
-    }
-    let mut done = api.store.commit(tx)?;
-    let object = done.objects.pop().unwrap_or(found);
-    Ok((Written { object, revision: done.revision, warnings: Vec::new() }, true))
 }

@@ -4,11 +4,34 @@
 use serde_json::{Value, json};
 
 use super::review;
-use crate::api::Kind;
 use crate::api::kind::KindInfo;
+use crate::api::{Kind, Served};
 
-/// What can be done with every kind. The routes, discovery and OpenAPI all follow this list.
-pub const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+/// What can be done with every kind.
+const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+
+/// And with those of which many can be deleted at once.
+const VERBS_OF_MANY: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// What can be done with a kind. The routes, discovery and OpenAPI all follow it.
+pub fn verbs(kind: Kind) -> &'static [&'static str] {
+    // As in Kubernetes: each namespace is a decision of its own.
+    if kind == Kind::Namespace { VERBS } else { VERBS_OF_MANY }
+}
+
+/// The older way to POST a binding, with the name of the pod in its body only.
+pub const BINDINGS: KindInfo = KindInfo {
+    group: "",
+    version: "v1",
+    kind: "Binding",
+    plural: "bindings",
+    singular: "binding",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    has_status: false,
+};
+const BINDING_VERBS: &[&str] = &["create"];
 
 /// What can be done with `/status`.
 pub const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
@@ -21,19 +44,33 @@ pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=API
 pub struct Subresource {
     pub name: &'static str,
     pub verbs: &'static [&'static str],
+    /// Group, version and kind of what it is written with, if that is not the resource's own kind.
+    pub takes: Option<(&'static str, &'static str, &'static str)>,
 }
 
-/// The subresources of a kind.
+/// The subresources of a kind, in the order of their names.
 pub fn subresources(kind: Kind) -> Vec<Subresource> {
-    let status = kind.info().has_status.then_some(Subresource { name: "status", verbs: STATUS_VERBS });
-    let log = (kind == Kind::Pod).then_some(Subresource { name: "log", verbs: &["get"] });
-    log.into_iter().chain(status).collect()
+    let own = |name, verbs| Subresource { name, verbs, takes: None };
+    let action = |name, takes| Subresource { name, verbs: &["create"], takes: Some(takes) };
+    let mut all = match kind {
+        Kind::Namespace => vec![own("finalize", &["update"])],
+        Kind::Pod => vec![
+            action("binding", ("", "v1", "Binding")),
+            action("eviction", ("policy", "v1", "Eviction")),
+            own("log", &["get"]),
+        ],
+        _ => Vec::new(),
+    };
+    if kind.info().has_status {
+        all.push(own("status", STATUS_VERBS));
+    }
+    all
 }
 
 /// The served groups with their versions, the core group (`""`) first, each once.
 pub fn group_versions() -> Vec<(&'static str, &'static str)> {
     let mut all: Vec<(&str, &str)> = Vec::new();
-    for info in Kind::ALL.iter().map(|k| k.info()) {
+    for info in Served::all().map(Served::info) {
         if !all.contains(&(info.group, info.version)) {
             all.push((info.group, info.version));
         }
@@ -70,21 +107,32 @@ pub fn group(name: &str) -> Option<Value> {
 /// `GET /api/VERSION` (with the group `""`) and `GET /apis/GROUP/VERSION`
 pub fn resources(group: &str, version: &str) -> Option<Value> {
     let mut resources = Vec::new();
-    for kind in kinds_of(group, version) {
-        let info = kind.info();
+    for served in kinds_of(group, version) {
+        let (kind, info) = (served.kind(), served.info());
         resources.push(with_names(
             json!({"name": info.plural, "singularName": info.singular, "namespaced": info.namespaced,
-                "kind": info.kind, "verbs": VERBS}),
+                "kind": info.kind, "verbs": verbs(kind)}),
             info,
         ));
         for sub in subresources(kind) {
-            resources.push(json!({"name": format!("{}/{}", info.plural, sub.name), "singularName": "",
-                "namespaced": info.namespaced, "kind": info.kind, "verbs": sub.verbs}));
+            let mut entry = json!({"name": format!("{}/{}", info.plural, sub.name), "singularName": "",
+                "namespaced": info.namespaced, "kind": info.kind, "verbs": sub.verbs});
+            if let Some((group, version, kind)) = sub.takes {
+                entry["kind"] = kind.into();
+                if (group, version) != (info.group, info.version) {
+                    merge(&mut entry, json!({"group": group, "version": version}));
+                }
+            }
+            resources.push(entry);
         }
     }
     for info in review::of(group, version) {
         resources.push(json!({"name": info.plural, "singularName": info.singular, "namespaced": info.namespaced,
             "kind": info.kind, "verbs": review::VERBS}));
+    }
+    if (group, version) == (BINDINGS.group, BINDINGS.version) {
+        resources.push(json!({"name": BINDINGS.plural, "singularName": BINDINGS.singular,
+            "namespaced": BINDINGS.namespaced, "kind": BINDINGS.kind, "verbs": BINDING_VERBS}));
     }
     if resources.is_empty() {
         return None;
@@ -112,8 +160,11 @@ fn aggregated(groups: &[&str]) -> Value {
                 .into_iter()
                 .map(|version| {
                     let reviews = review::of(group, version).map(|info| aggregated_entry(info, review::VERBS));
-                    let resources: Vec<Value> =
+                    let mut resources: Vec<Value> =
                         kinds_of(group, version).map(aggregated_resource).chain(reviews).collect();
+                    if (group, version) == (BINDINGS.group, BINDINGS.version) {
+                        resources.push(aggregated_entry(&BINDINGS, BINDING_VERBS));
+                    }
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -123,14 +174,17 @@ fn aggregated(groups: &[&str]) -> Value {
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
-fn aggregated_resource(kind: Kind) -> Value {
-    let info = kind.info();
-    let response = json!({"group": info.group, "version": info.version, "kind": info.kind});
+fn aggregated_resource(served: Served) -> Value {
+    let (kind, info) = (served.kind(), served.info());
     let subresources: Vec<Value> = subresources(kind)
         .into_iter()
-        .map(|sub| json!({"subresource": sub.name, "responseKind": response, "verbs": sub.verbs}))
+        .map(|sub| {
+            let (group, version, kind) = sub.takes.unwrap_or((info.group, info.version, info.kind));
+            let response = json!({"group": group, "version": version, "kind": kind});
+            json!({"subresource": sub.name, "responseKind": response, "verbs": sub.verbs})
+        })
         .collect();
-    let mut resource = aggregated_entry(info, VERBS);
+    let mut resource = aggregated_entry(info, verbs(kind));
     if !subresources.is_empty() {
         merge(&mut resource, json!({ "subresources": subresources }));
     }
@@ -178,10 +232,10 @@ fn versions_of(group: &str) -> Vec<&'static str> {
 }
 
 /// The kinds of one group and version, in the order of their names.
-pub(super) fn kinds_of(group: &str, version: &str) -> impl Iterator<Item = Kind> {
-    let mut kinds: Vec<Kind> = Kind::ALL.to_vec();
-    kinds.retain(|k| k.info().group == group && k.info().version == version);
-    kinds.sort_by_key(|k| k.info().plural);
+pub(super) fn kinds_of(group: &str, version: &str) -> impl Iterator<Item = Served> {
+    let is_there = |served: &Served| (served.info().group, served.info().version) == (group, version);
+    let mut kinds: Vec<Served> = Served::all().filter(is_there).collect();
+    kinds.sort_by_key(|served| served.info().plural);
     kinds.into_iter()
 }
 
@@ -226,14 +280,21 @@ mod tests {
                 entries.iter().find(|r| r["name"] == name).cloned().unwrap_or_default()
             };
             let entry = named(info.plural);
-            assert_eq!((&entry["kind"], &entry["verbs"]), (&json!(info.kind), &json!(VERBS)));
+            assert_eq!((&entry["kind"], &entry["verbs"]), (&json!(info.kind), &json!(verbs(kind))));
             let short = (!info.short_names.is_empty()).then(|| json!(info.short_names));
             assert_eq!(entry.get("shortNames"), short.as_ref());
             assert_eq!(named(&format!("{}/status", info.plural)).is_null(), !info.has_status);
         }
         let pods = resources("", "v1").unwrap();
         let log = json!({"name": "pods/log", "singularName": "", "namespaced": true, "kind": "Pod", "verbs": ["get"]});
-        assert!(pods["resources"].as_array().unwrap().contains(&log));
+        // How `kubectl drain` finds out that it can evict.
+        let eviction = json!({"name": "pods/eviction", "singularName": "", "namespaced": true, "kind": "Eviction",
+            "group": "policy", "version": "v1", "verbs": ["create"]});
+        let bindings = json!({"name": "bindings", "singularName": "binding", "namespaced": true, "kind": "Binding",
+            "verbs": ["create"]});
+        for entry in [log, eviction, bindings] {
+            assert!(pods["resources"].as_array().unwrap().contains(&entry), "{entry}");
+        }
     }
 
     #[test]
@@ -244,7 +305,7 @@ mod tests {
         let jobs = batch["versions"][0]["resources"].as_array().unwrap().iter().find(|r| r["resource"] == "jobs");
         let gvk = json!({"group": "batch", "version": "v1", "kind": "Job"});
         let expected = json!({"resource": "jobs", "responseKind": gvk, "scope": "Namespaced", "singularResource": "job",
-            "verbs": VERBS, "categories": ["all"],
+            "verbs": verbs(Kind::Job), "categories": ["all"],
             "subresources": [{"subresource": "status", "responseKind": gvk, "verbs": STATUS_VERBS}]});
         assert_eq!(jobs, Some(&expected));
 

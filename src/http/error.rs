@@ -46,6 +46,14 @@ pub enum Refusal {
     /// A patch that is well-formed and does not fit the object.
     #[error("the patch does not apply: {0}")]
     DoesNotApply(String),
+    /// The snapshot of a list is gone; with a token to go on without it.
+    #[error(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list."
+    )]
+    ContinueExpired(String),
     #[error("the server could not find the requested resource")]
     NoSuchPath,
     #[error("the server does not allow this method on the requested resource")]
@@ -84,7 +92,7 @@ impl Refusal {
                 ApiError::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
                 ApiError::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
                 ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
-                ApiError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
+                ApiError::Forbidden { .. } | ApiError::NamespaceTerminating(..) => (StatusCode::FORBIDDEN, "Forbidden"),
                 ApiError::MethodNotAllowed(_) => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
                 ApiError::Expired(_) => (StatusCode::GONE, "Expired"),
                 ApiError::FutureRevision { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
@@ -94,6 +102,7 @@ impl Refusal {
             Refusal::Options { .. } | Refusal::Review { .. } | Refusal::DoesNotApply(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "Invalid")
             }
+            Refusal::ContinueExpired(_) => (StatusCode::GONE, "Expired"),
             Refusal::NoSuchPath => (StatusCode::NOT_FOUND, "NotFound"),
             Refusal::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -120,6 +129,14 @@ impl Refusal {
             Refusal::Api(ApiError::Conflict { kind, key, .. } | ApiError::Forbidden { kind, key, .. }) => {
                 Some(about(*kind, &key.name))
             }
+            Refusal::Api(ApiError::NamespaceTerminating(kind, key)) => {
+                let mut details = about(*kind, &key.name);
+                let message = format!("namespace {} is being terminated", key.namespace);
+                let cause =
+                    json!({"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"});
+                details["causes"] = json!([cause]);
+                Some(details)
+            }
             Refusal::Api(ApiError::Invalid { kind, name, causes }) => {
                 let info = kind.info();
                 Some(json!({"name": name, "group": info.group, "kind": info.kind, "causes": all(causes)}))
@@ -145,7 +162,11 @@ impl Refusal {
         let mut status = Map::new();
         status.insert("kind".to_owned(), "Status".into());
         status.insert("apiVersion".to_owned(), "v1".into());
-        status.insert("metadata".to_owned(), json!({}));
+        let metadata = match self {
+            Refusal::ContinueExpired(token) => json!({ "continue": token }),
+            _ => json!({}),
+        };
+        status.insert("metadata".to_owned(), metadata);
         status.insert("status".to_owned(), "Failure".into());
         status.insert("message".to_owned(), self.to_string().into());
         status.insert("reason".to_owned(), reason.into());

@@ -9,12 +9,14 @@ use k8s_openapi::jiff::Timestamp;
 use super::error::Refusal;
 use super::request::Params;
 use super::table::{self, IncludeObject, ListMeta};
-use crate::api::{Kind, Object};
+use crate::api::{Kind, Object, Served};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// The object itself.
     Object,
+    /// An Event as `events.k8s.io/v1` shows it.
+    EventsV1,
     /// Rows and columns, as `kubectl get` prints them.
     Table(IncludeObject),
     /// Only its metadata.
@@ -28,7 +30,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Form {
         let params = Params::from_request_parts(parts, state).await?;
         let accept = parts.headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
         let accept: Vec<&str> = accept.collect();
-        Form::choose(&accept.join(","), params.get("includeObject"))
+        let form = Form::choose(&accept.join(","), params.get("includeObject"))?;
+        Ok(form.of(parts.extensions.get::<Served>().copied()))
     }
 }
 
@@ -56,14 +59,31 @@ impl Form {
         Err(Refusal::NotAcceptable("application/json"))
     }
 
+    /// The same of objects that are shown in this view.
+    fn of(self, served: Option<Served>) -> Form {
+        match (self, served) {
+            (Form::Object, Some(Served::EventsV1)) => Form::EventsV1,
+            (Form::Table(IncludeObject::Object), Some(Served::EventsV1)) => Form::Table(IncludeObject::EventsV1),
+            (form, _) => form,
+        }
+    }
+
+    /// `kind` and `apiVersion` of an object in this form; for a Table, those of the object that a row is of.
+    pub fn kind_and_version(self, kind: Kind) -> (&'static str, String) {
+        match self {
+            Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
+            Form::EventsV1 => (Served::EventsV1.info().kind, Served::EventsV1.info().api_version()),
+            Form::Object | Form::Table(_) => (kind.info().kind, kind.info().api_version()),
+        }
+    }
+
     /// A list up to its first item.
     pub fn head(self, kind: Kind, meta: &ListMeta) -> Vec<u8> {
-        let (list, version) = match self {
-            Form::Table(_) => return table::head(kind, meta, true),
-            Form::Object => (format!("{}List", kind.info().kind), kind.info().api_version()),
-            Form::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
-        };
-        let mut out = format!(r#"{{"kind":"{list}","apiVersion":"{version}","metadata":"#).into_bytes();
+        if let Form::Table(_) = self {
+            return table::head(kind, meta, true);
+        }
+        let (item, version) = self.kind_and_version(kind);
+        let mut out = format!(r#"{{"kind":"{item}List","apiVersion":"{version}","metadata":"#).into_bytes();
         push(&mut out, meta);
         out.extend_from_slice(br#","items":["#);
         out
@@ -73,6 +93,7 @@ impl Form {
     pub fn item(self, object: &Object, now: Timestamp) -> Vec<u8> {
         match self {
             Form::Object => object.to_json(),
+            Form::EventsV1 => Served::EventsV1.to_json(object),
             Form::Table(include) => table::row(object, include, now),
             Form::Metadata => metadata(object),
         }
@@ -82,7 +103,7 @@ impl Form {
     pub fn tail(self) -> &'static [u8] {
         match self {
             Form::Table(_) => table::TAIL,
-            Form::Object | Form::Metadata => b"]}",
+            Form::Object | Form::EventsV1 | Form::Metadata => b"]}",
         }
     }
 
@@ -90,6 +111,7 @@ impl Form {
     pub fn single(self, object: &Object, now: Timestamp, with_columns: bool) -> Vec<u8> {
         match self {
             Form::Object => object.to_json(),
+            Form::EventsV1 => Served::EventsV1.to_json(object),
             Form::Table(include) => table::single(object, include, now, with_columns),
             Form::Metadata => metadata(object),
         }

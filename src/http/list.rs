@@ -42,81 +42,97 @@ pub async fn collection(
     Ok(json_response(StatusCode::OK, body(page, target.kind, form, api.clock.now())))
 }
 
-struct Page {
-    objects: Vec<Object>,
-    meta: ListMeta,
+pub(super) struct Page {
+    pub objects: Vec<Object>,
+    pub meta: ListMeta,
     /// The revision that must be on disk before this is shown.
-    seen: u64,
+    pub seen: u64,
 }
 
-fn page(api: &Api, target: &Target, params: &Params, selection: &Selection) -> Result<Page, Refusal> {
+pub(super) fn page(api: &Api, target: &Target, params: &Params, selection: &Selection) -> Result<Page, Refusal> {
     let limit = params.integer("limit")?.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+    let limit = limit.unwrap_or(usize::MAX);
     let current = api.store.revision();
-    let listing = match params.get("continue") {
+    let token = params.get("continue").map(Token::parse).transpose()?;
+    let revision = match &token {
         Some(token) => {
-            if params.get("resourceVersion").is_some_and(|v| v != "0") {
-                return Err(Refusal::bad("specifying resource version is not allowed when using continue"));
-            }
-            let (revision, after) = parse_token(token)?;
-            revision::check_not_future(revision, current)?;
-            snapshot::at(&api.store, target, Some(&after), revision).map_err(|_| {
-                let message = "The provided continue parameter is too old to display a consistent list result. You \
-                               must start a new list without the continue parameter.";
-                ApiError::Expired(message.to_owned())
-            })?
+            revision::check_continue(params)?;
+            token.revision
         }
         None => match At::of_list(params)? {
             At::NotBefore(revision) => {
                 revision::check_not_future(revision, current)?;
-                snapshot::now(&api.store, target, selection)
+                None
             }
-            At::Exactly(revision) => {
-                revision::check_not_future(revision, current)?;
-                snapshot::at(&api.store, target, None, revision).map_err(|e| ApiError::Expired(e.to_string()))?
-            }
+            At::Exactly(revision) => Some(revision),
         },
     };
-    let seen = listing.revision;
-    let mut meta = ListMeta { resource_version: seen.to_string(), ..ListMeta::default() };
-    let mut objects = listing.objects;
-    if let Some(limit) = limit {
-        // One more than asked for tells whether there is another page.
-        let mut found = objects.iter().enumerate().filter(|(_, o)| selection.matches(o)).map(|(i, _)| i);
-        let last = found.by_ref().nth(limit - 1);
-        let more = last.is_some() && found.next().is_some();
-        if let Some(last) = last.filter(|_| more) {
-            meta.continue_token = Some(token(seen, &objects[last].key()));
-            if selection.has_no_selector() {
-                meta.remaining_item_count = i64::try_from(objects.len() - last - 1).ok();
-            }
-            objects.truncate(last + 1);
+    revision::check_not_future(revision.unwrap_or(0), current)?;
+    let after = token.as_ref().map(|token| &token.after);
+    let found = snapshot::page(&api.store, target, selection, after, revision, limit);
+    let found = found.map_err(|expired| match &token {
+        // Whoever does not mind an inconsistent list can go on from the same place.
+        Some(Token { after, .. }) => {
+            Refusal::ContinueExpired(Token { revision: None, left: None, after: after.clone() }.text())
         }
+        None => ApiError::Expired(expired.to_string()).into(),
+    })?;
+    let mut meta = ListMeta { resource_version: found.revision.to_string(), ..ListMeta::default() };
+    if let Some(last) = found.objects.last().filter(|_| found.more) {
+        let behind = match &token {
+            Some(token) => token.left,
+            None if selection.has_no_selector() && revision.is_none() => {
+                Some(api.store.count_in(target.kind, target.namespace.as_deref()))
+            }
+            None => None,
+        };
+        let left = behind.map(|all| all.saturating_sub(found.objects.len()));
+        meta.continue_token = Some(Token { revision: Some(found.revision), left, after: last.key() }.text());
+        meta.remaining_item_count = left.and_then(|left| i64::try_from(left).ok());
     }
-    objects.retain(|object| selection.matches(object));
-    Ok(Page { objects, meta, seen })
+    Ok(Page { objects: found.objects, meta, seen: found.revision })
 }
 
-/// Where the next page goes on: the revision that all pages show, and the last key of this one, in hexadecimal because
-/// it is nobody else's business.
-fn token(revision: u64, last: &Key) -> String {
-    let text = format!("{revision}/{}/{}", last.namespace, last.name);
-    text.bytes().map(|b| format!("{b:02x}")).collect()
+/// Where the next page goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token {
+    /// What all pages show; `None`: what is there when the next one is asked for.
+    revision: Option<u64>,
+    /// How many objects come after, if that is known.
+    left: Option<usize>,
+    /// The last key of the page before.
+    after: Key,
 }
 
-fn parse_token(token: &str) -> Result<(u64, Key), Refusal> {
-    let parse = || {
-        let digits =
-            token.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-        let text = String::from_utf8(digits.collect::<Option<Vec<u8>>>()?).ok()?;
-        let mut parts = text.splitn(3, '/');
-        Some((parts.next()?.parse().ok()?, Key::new(parts.next()?, parts.next()?)))
-    };
-    parse().ok_or_else(|| Refusal::bad("continue key is not valid: it is not one that this server made"))
+impl Token {
+    /// In hexadecimal, because it is nobody else's business.
+    fn text(&self) -> String {
+        let number = |n: Option<String>| n.unwrap_or_default();
+        let (revision, left) = (number(self.revision.map(|n| n.to_string())), number(self.left.map(|n| n.to_string())));
+        let text = format!("{revision}/{left}/{}/{}", self.after.namespace, self.after.name);
+        text.bytes().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn parse(text: &str) -> Result<Token, Refusal> {
+        /// Nothing is `None`, and rubbish an error.
+        fn number<T: std::str::FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+            if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+        }
+        let parse = || {
+            let digits =
+                text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+            let text = String::from_utf8(digits.collect::<Option<Vec<u8>>>()?).ok()?;
+            let mut parts = text.splitn(4, '/');
+            let (revision, left) = (number(parts.next()?).ok()?, number(parts.next()?).ok()?);
+            Some(Token { revision, left, after: Key::new(parts.next()?, parts.next()?) })
+        };
+        parse().ok_or_else(|| Refusal::bad("continue key is not valid: it is not one that this server made"))
+    }
 }
 
 /// A short list is sent whole, with its length; a longer one in pieces, as the client takes them. One that may be worth
 /// compressing is always of the second kind.
-fn body(page: Page, kind: Kind, form: Form, now: Timestamp) -> Body {
+pub(super) fn body(page: Page, kind: Kind, form: Form, now: Timestamp) -> Body {
     let head = form.head(kind, &page.meta);
     let mut writer = Writer { objects: page.objects.into_iter(), form, now, piece: head, first: true, ended: false };
     let first = Bytes::from(writer.write(LONG));
@@ -167,10 +183,13 @@ mod tests {
 
     #[test]
     fn a_token_survives_its_text_and_rubbish_is_refused() {
-        let key = Key::new("ns", "a.b-c");
-        assert_eq!(parse_token(&token(42, &key)), Ok((42, key)));
-        for rubbish in ["x", "zz", "ff", "é", "2f"] {
-            assert!(parse_token(rubbish).is_err(), "{rubbish}");
+        let after = Key::new("ns", "a.b-c");
+        for (revision, left) in [(Some(42), Some(7)), (None, None), (Some(0), None)] {
+            let token = Token { revision, left, after: after.clone() };
+            assert_eq!(Token::parse(&token.text()), Ok(token));
+        }
+        for rubbish in ["x", "zz", "ff", "é", "2f", "782f2f612f62", "2f782f612f62"] {
+            assert!(Token::parse(rubbish).is_err(), "{rubbish}");
         }
     }
 }

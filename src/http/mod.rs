@@ -8,6 +8,7 @@
 
 mod compress;
 mod delete;
+mod delete_collection;
 pub mod discovery;
 pub mod error;
 mod form;
@@ -19,6 +20,7 @@ mod metrics;
 pub mod modules;
 mod observe;
 pub mod openapi;
+mod pod_actions;
 mod pod_log;
 mod rendered;
 mod request;
@@ -61,8 +63,8 @@ pub struct Api {
     pub clock: Clock,
     pub ids: Ids,
     pub server: Arc<Server>,
-    /// Held for reading while an object is created in a namespace, for writing while an empty namespace is deleted,
-    /// so that no object is left in a namespace that is gone.
+    /// Held for reading while an object is created in a namespace, for writing while the deletion of a namespace begins,
+    /// so that nothing is created in one that is being deleted.
     namespaces: Arc<RwLock<()>>,
 }
 

@@ -14,13 +14,15 @@ use super::Api;
 use super::error::Refusal;
 use crate::api::decode::{self, DecodeError, Decoded, Parsed, protobuf};
 use crate::api::kind::KindInfo;
-use crate::api::{FieldError, Key, Kind, Object, Path};
+use crate::api::{FieldError, Key, Kind, Object, Path, Served};
 pub use crate::config::MAX_BODY;
 
 /// The kind of a route, and what its path names.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub kind: Kind,
+    /// The view of it that the path is of.
+    pub served: Served,
     /// `None`: a cluster-wide kind, or all namespaces.
     pub namespace: Option<String>,
     /// Empty for a collection.
@@ -37,10 +39,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Target, Refusal> {
-        let kind = *parts.extensions.get::<Kind>().ok_or(Refusal::NoSuchPath)?;
+        let served = *parts.extensions.get::<Served>().ok_or(Refusal::NoSuchPath)?;
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|e| Refusal::bad(e.to_string()))?;
         let get = |name| params.iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
-        Ok(Target { kind, namespace: get("namespace"), name: get("name").unwrap_or_default() })
+        Ok(Target { kind: served.kind(), served, namespace: get("namespace"), name: get("name").unwrap_or_default() })
     }
 }
 
@@ -195,6 +197,14 @@ impl Payload {
             "application/yaml" => Ok(decode::yaml_body(kind, &self.bytes)?),
             protobuf::MEDIA_TYPE => Ok(decode::protobuf_body(kind, &self.bytes)?),
             other => Err(unsupported(other)),
+        }
+    }
+
+    /// The object that the body describes in the words of a view.
+    pub fn served(&self, served: Served) -> Result<Decoded, Refusal> {
+        match served {
+            Served::Stored(kind) => self.object(kind),
+            Served::EventsV1 => Ok(served.decode(self.value(&decode::message_of(served.info()))?)?),
         }
     }
 

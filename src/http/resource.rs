@@ -8,10 +8,11 @@ use super::Api;
 use super::error::{Refusal, add_warnings, json_response};
 use super::form::Form;
 use super::request::{Params, Payload, Target};
+use super::revision;
 use crate::api::admission::{self, Stamp};
 use crate::api::decode::{self, Decoded, Parsed};
 use crate::api::patch::{json, merge, strategic};
-use crate::api::{ApiError, Key, Kind, Object, meta};
+use crate::api::{ApiError, FieldError, Key, Kind, Object, Path, meta};
 use crate::store::{CommitError, Tx};
 
 /// Tries of a generated name before its collision is the client's to solve, as in Kubernetes.
@@ -24,6 +25,8 @@ pub const TRIES: usize = 16;
 enum Part {
     Object,
     Status,
+    /// `spec.finalizers` of a namespace.
+    Finalizers,
 }
 
 /// What a write did.
@@ -35,7 +38,8 @@ pub struct Written {
     pub warnings: Vec<String>,
 }
 
-pub async fn get(State(api): State<Api>, target: Target, form: Form) -> Result<Response, Refusal> {
+pub async fn get(State(api): State<Api>, target: Target, params: Params, form: Form) -> Result<Response, Refusal> {
+    revision::check_get(&params, api.store.revision())?;
     let object = find(&api, target.kind, &target.key()).await?;
     Ok(json_response(StatusCode::OK, form.single(&object, api.clock.now(), true)))
 }
@@ -56,8 +60,12 @@ pub async fn create(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("CreateOptions")?;
-    let (mut object, mut warnings) = params.validation("CreateOptions")?.apply(payload.object(target.kind)?)?;
+    let (mut object, mut warnings) = params.validation("CreateOptions")?.apply(payload.served(target.served)?)?;
     place_in_namespace(&mut object, &target)?;
+    if object.revision() != 0 {
+        return Err(Refusal::bad("resourceVersion should not be set on objects to be created"));
+    }
+    target.served.check_new(&object)?;
     let result = store_new(&api, &object, dry_run);
     let mut written = settled(&api, result).await?;
     warnings.append(&mut written.warnings);
@@ -97,12 +105,10 @@ fn check_namespace(api: &Api, kind: Kind, key: &Key) -> Result<(), ApiError> {
     let Some(found) = api.store.get(Kind::Namespace, &namespace) else {
         return Err(ApiError::NotFound(Kind::Namespace, namespace));
     };
-    if meta::is_deleting(found.meta()) {
-        let detail =
-            format!("unable to create new content in namespace {} because it is being terminated", key.namespace);
-        return Err(ApiError::Forbidden { kind, key: key.clone(), detail });
+    match meta::is_deleting(found.meta()) {
+        true => Err(ApiError::NamespaceTerminating(kind, key.clone())),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// The namespace of the URL holds; one in the body must be the same.
@@ -141,6 +147,17 @@ pub async fn update_status(
     put(api, target, params, form, payload, Part::Status).await
 }
 
+/// PUT of a namespace's `/finalize`: what is no longer to be done before it goes.
+pub async fn finalize(
+    State(api): State<Api>,
+    target: Target,
+    params: Params,
+    form: Form,
+    payload: Payload,
+) -> Result<Response, Refusal> {
+    put(api, target, params, form, payload, Part::Finalizers).await
+}
+
 async fn put(
     api: Api,
     target: Target,
@@ -150,7 +167,7 @@ async fn put(
     part: Part,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("UpdateOptions")?;
-    let (mut object, mut warnings) = params.validation("UpdateOptions")?.apply(payload.object(target.kind)?)?;
+    let (mut object, mut warnings) = params.validation("UpdateOptions")?.apply(payload.served(target.served)?)?;
     place_in_namespace(&mut object, &target)?;
     match object.meta().name.as_deref().filter(|name| !name.is_empty()) {
         Some(other) if other != target.name => {
@@ -161,10 +178,37 @@ async fn put(
         }
         _ => object.meta_mut().name = Some(target.name.clone()),
     }
-    let result = modify(&api, &target, part, dry_run, |_| Ok((object.clone(), Vec::new())));
+    if part == Part::Object {
+        check_unconditional(&api, &object)?;
+    }
+    let mut code = StatusCode::OK;
+    let mut result = modify(&api, &target, part, dry_run, |_| Ok((object.clone(), Vec::new())));
+    let is_missing = matches!(&result, Err(Refusal::Api(ApiError::NotFound(kind, _))) if *kind == target.kind);
+    if is_missing && part == Part::Object && creates_on_update(&object) {
+        target.served.check_new(&object)?;
+        result = store_new(&api, &object, dry_run);
+        code = StatusCode::CREATED;
+    }
     let mut written = settled(&api, result).await?;
     warnings.append(&mut written.warnings);
-    answer(&api, StatusCode::OK, Written { warnings, ..written }, form).await
+    answer(&api, code, Written { warnings, ..written }, form).await
+}
+
+/// Kinds of which a PUT of one that is not there creates it (`AllowCreateOnUpdate` of their strategies), unless it is
+/// about one that was there.
+fn creates_on_update(object: &Object) -> bool {
+    matches!(object.kind(), Kind::Event | Kind::Lease) && object.revision() == 0 && object.uid().is_empty()
+}
+
+/// Whoever writes a Lease must know what it replaces (`AllowUnconditionalUpdate` of its strategy).
+fn check_unconditional(api: &Api, object: &Object) -> Result<(), Refusal> {
+    let (kind, key) = (object.kind(), object.key());
+    if kind != Kind::Lease || object.revision() != 0 || api.store.get(kind, &key).is_none() {
+        return Ok(());
+    }
+    let path = Path::root("metadata").child("resourceVersion");
+    let causes = vec![FieldError::invalid(&path, 0, "must be specified for an update")];
+    Err(ApiError::Invalid { kind, name: key.name, causes }.into())
 }
 
 pub async fn patch(
@@ -202,11 +246,11 @@ async fn apply_patch(
         decode::json::parse(&payload.bytes).map_err(|e| Refusal::bad(e.to_string()))?;
     let result = modify(&api, &target, part, dry_run, |old| {
         let patched = match patch {
-            PatchKind::Json => json::apply(old.to_value(), &changes),
-            PatchKind::Merge => merge::apply(old.to_value(), &changes),
-            PatchKind::Strategic => strategic::apply(old.to_value(), &changes, target.kind),
+            PatchKind::Json => json::apply(target.served.to_value(old), &changes),
+            PatchKind::Merge => merge::apply(target.served.to_value(old), &changes),
+            PatchKind::Strategic => strategic::apply(target.served.to_value(old), &changes, target.kind),
         }?;
-        let Decoded { object, mut unknown } = decode::value_body(target.kind, Parsed::from(patched))?;
+        let Decoded { object, mut unknown } = target.served.decode(Parsed::from(patched))?;
         unknown.extend_from_slice(&duplicates);
         validation.apply(Decoded { object, unknown })
     });
@@ -255,9 +299,13 @@ fn modify(
         if based_on.is_some_and(|version| Some(version) != old.meta().resource_version.as_deref()) {
             return Err(ApiError::stale(kind, key).into());
         }
+        if part == Part::Object {
+            target.served.check_change(&old, &new)?;
+        }
         let new = match part {
             Part::Object => admission::update(&old, new, api.clock.now())?,
             Part::Status => admission::update_status(&old, new)?,
+            Part::Finalizers => admission::finalize(&old, &new)?,
         };
         warnings.extend(admission::warnings(&new));
         if dry_run {

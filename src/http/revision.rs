@@ -16,6 +16,10 @@ pub enum At {
 impl At {
     /// What a list asks for; not for one that continues another.
     pub fn of_list(params: &Params) -> Result<At, Refusal> {
+        if params.get("sendInitialEvents").is_some() {
+            let path = Path::root("sendInitialEvents");
+            return Err(options(FieldError::forbidden(&path, "sendInitialEvents is forbidden for list")));
+        }
         let revision = number(params)?;
         match (params.get("resourceVersionMatch"), revision) {
             (None, None) => Ok(At::NotBefore(0)),
@@ -73,6 +77,22 @@ impl From {
             (Some(other), None) => Err(unknown_match(other)),
         }
     }
+}
+
+/// A list that continues another shows what that one does, and says nothing of it.
+pub fn check_continue(params: &Params) -> Result<(), Refusal> {
+    if params.get("resourceVersion").is_some_and(|v| v != "0") {
+        return Err(Refusal::bad("specifying resource version is not allowed when using continue"));
+    }
+    match params.get("resourceVersionMatch") {
+        Some(_) => Err(forbidden("resourceVersionMatch is forbidden when continue is provided")),
+        None => Ok(()),
+    }
+}
+
+/// A GET of one object shows the newest, which must not be older than what is asked for.
+pub fn check_get(params: &Params, current: u64) -> Result<(), Refusal> {
+    check_not_future(number(params)?.unwrap_or(0), current)
 }
 
 /// `NotBefore` in the future is refused with a wish to come back.

@@ -3,25 +3,33 @@
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post, put};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, json_response};
-use super::{Api, delete, discovery, health, list, metrics, openapi, pod_log, resource, review};
-use crate::api::Kind;
+use super::{
+    Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
+};
+use crate::api::{Kind, Served};
 
 /// The API. The caller may merge further routes, and puts all behind [`super::guarded`].
 pub fn router(api: Api) -> Router {
-    let mut router = Router::new()
-        .route("/api", get(core_versions))
-        .route("/apis", get(groups))
-        .route("/api/{version}", get(core_resources))
-        .route("/apis/{group}", get(group))
-        .route("/apis/{group}/{version}", get(group_resources))
+    let mut router = Router::new();
+    // Some clients, such as the one for Python, write these with a slash at their end.
+    for end in ["", "/"] {
+        router = router
+            .route(&format!("/api{end}"), get(core_versions))
+            .route(&format!("/apis{end}"), get(groups))
+            .route(&format!("/api/{{version}}{end}"), get(core_resources))
+            .route(&format!("/apis/{{group}}{end}"), get(group))
+            .route(&format!("/apis/{{group}}/{{version}}{end}"), get(group_resources))
+            .route(&format!("/version{end}"), get(version));
+    }
+    router = router
+        .route("/openapi/v2", get(openapi_v2))
         .route("/openapi/v3", get(openapi_index))
         .route("/openapi/v3/{*path}", get(openapi_document))
-        .route("/version", get(version))
         .route("/metrics", get(metrics::read))
         .route("/livez", get(health::live))
         .route("/livez/{check}", get(health::live_one))
@@ -29,19 +37,18 @@ pub fn router(api: Api) -> Router {
         .route("/readyz/{check}", get(health::ready_one))
         .route("/healthz", get(health::healthy))
         .route("/healthz/{check}", get(health::ready_one));
-    for &kind in Kind::ALL {
-        router = router.merge(resource_routes(kind));
+    for served in Served::all() {
+        router = router.merge(resource_routes(served));
     }
     router
         .merge(review::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
-        // `/openapi/v2` too: kubectl reads it as protobuf only, and does without.
         .fallback(|| async { Refusal::NoSuchPath })
         .with_state(api)
 }
 
-fn resource_routes(kind: Kind) -> Router<Api> {
-    let info = kind.info();
+fn resource_routes(served: Served) -> Router<Api> {
+    let (kind, info) = (served.kind(), served.info());
     let base =
         if info.group.is_empty() { format!("/api/{}", info.version) } else { format!("/apis/{}", info.api_version()) };
     let all = format!("{base}/{}", info.plural);
@@ -53,23 +60,40 @@ fn resource_routes(kind: Kind) -> Router<Api> {
         all
     };
     let object = format!("{collection}/{{name}}");
+    let mut whole = get(list::collection).post(resource::create);
+    if discovery::verbs(kind).contains(&"deletecollection") {
+        whole = whole.delete(delete_collection::delete_collection);
+    }
     router = router
-        .route(&collection, get(list::collection).post(resource::create))
+        .route(&collection, whole)
         .route(&object, get(resource::get).put(resource::update).patch(resource::patch).delete(delete::delete));
-    if info.has_status {
-        let status = get(resource::get).put(resource::update_status).patch(resource::patch_status);
-        router = router.route(&format!("{object}/status"), status);
+    for sub in discovery::subresources(kind) {
+        let methods = match sub.name {
+            "binding" => post(pod_actions::bind),
+            "eviction" => post(pod_actions::evict),
+            "finalize" => put(resource::finalize),
+            "log" => get(pod_log::read),
+            _ => get(resource::get).put(resource::update_status).patch(resource::patch_status),
+        };
+        router = router.route(&format!("{object}/{}", sub.name), methods);
     }
     if kind == Kind::Pod {
-        router = router.route(&format!("{object}/log"), get(pod_log::read));
-        for absent in ["attach", "exec", "portforward"] {
+        let bindings = format!("{base}/namespaces/{{namespace}}/{}", discovery::BINDINGS.plural);
+        router = router.route(&bindings, post(pod_actions::bind_named));
+        for absent in ["attach", "ephemeralcontainers", "exec", "portforward", "proxy", "resize"] {
             router = router.route(&format!("{object}/{absent}"), any(move || no_such_thing(absent)));
         }
     }
     if kind == Kind::ServiceAccount {
         router = router.route(&format!("{object}/token"), any(|| no_such_thing("token")));
     }
-    router.layer(Extension(kind))
+    if matches!(kind, Kind::Pod | Kind::Node) {
+        router = router.route(&format!("{object}/proxy/{{*path}}"), any(|| no_such_thing("proxy")));
+    }
+    if kind == Kind::Node {
+        router = router.route(&format!("{object}/proxy"), any(|| no_such_thing("proxy")));
+    }
+    router.layer(Extension(served))
 }
 
 async fn no_such_thing(what: &'static str) -> Refusal {
@@ -77,6 +101,13 @@ async fn no_such_thing(what: &'static str) -> Refusal {
         "portforward" => "a pod here is a WASI module without a network: there is no port to forward".to_owned(),
         "token" => "kiln has no tokens for service accounts: modules have no access to the API, and clients use the \
                     server's own token"
+            .to_owned(),
+        "proxy" => "pods and nodes here have no ports: there is nothing to pass a request on to".to_owned(),
+        "ephemeralcontainers" => "a pod here is a WASI module, one program without a shell: no container can be added \
+                                  to it while it runs"
+            .to_owned(),
+        "resize" => "what a WASI module may use is fixed when it starts: a pod cannot be resized; delete it and \
+                     create it anew"
             .to_owned(),
         what => format!("a pod here is a WASI module, one program without a shell: there is nothing to {what}"),
     })
@@ -119,6 +150,14 @@ async fn core_resources(Path(version): Path<String>) -> Result<Response, Refusal
 
 async fn group_resources(Path((group, version)): Path<(String, String)>) -> Result<Response, Refusal> {
     discovery::resources(&group, &version).map(|r| ok(&r)).ok_or(Refusal::NoSuchPath)
+}
+
+async fn openapi_v2(headers: HeaderMap) -> Response {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    if !accepted.any(|accept| accept.split(',').any(|clause| clause.trim() == openapi::v2::PROTOBUF)) {
+        return ok(&openapi::v2::json());
+    }
+    ([(header::CONTENT_TYPE, openapi::v2::PROTOBUF)], openapi::v2::protobuf()).into_response()
 }
 
 async fn openapi_index() -> Response {

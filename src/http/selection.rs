@@ -19,7 +19,7 @@ impl Selection {
         Ok(Selection {
             namespace: target.namespace.clone(),
             labels: Selector::parse(params.get("labelSelector").unwrap_or_default())?,
-            fields: FieldSelector::compile(target.kind, params.get("fieldSelector").unwrap_or_default())?,
+            fields: FieldSelector::compile_as(target.served, params.get("fieldSelector").unwrap_or_default())?,
         })
     }
 

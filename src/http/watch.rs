@@ -224,10 +224,7 @@ impl Lines {
         if ends_initial_events {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }
-        let (kind, version) = match self.form {
-            Form::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
-            _ => (self.kind.info().kind, self.kind.info().api_version()),
-        };
+        let (kind, version) = self.form.kind_and_version(self.kind);
         let object = json!({"kind": kind, "apiVersion": version, "metadata": metadata});
         line(out, "BOOKMARK", object.to_string().as_bytes());
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 
-use crate::api::pod::facts;
+use crate::api::pod::{binding, facts};
 use crate::api::{Key, Kind, Object, meta};
 use crate::control::{Controller, Effect, Note, Plan, Queue, Seen};
 use crate::store::Change;
@@ -107,7 +107,7 @@ fn schedule(pod: &Arc<Pod>, nodes: &mut [NodeView], now: Timestamp, plan: &mut P
             let node = nodes[chosen].name().to_owned();
             let message = format!("Successfully assigned {} to {node}", object.key());
             plan.notes.push(Note::normal(&object, "Scheduled", message));
-            plan.effects.push(Effect::Update(bind(pod, node, now).into()));
+            plan.effects.push(Effect::Update(binding::place(pod, node, now).into()));
             Placed::Bound
         }
         Err(reason) => {
@@ -182,14 +182,6 @@ fn is_ours(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|s| s.scheduler_name.as_deref()).is_none_or(|name| name == SCHEDULER_NAME)
 }
 
-fn bind(pod: &Arc<Pod>, node: String, now: Timestamp) -> Pod {
-    let mut pod = Pod::clone(pod);
-    pod.spec.get_or_insert_default().node_name = Some(node);
-    let condition = condition("True", None, None, now);
-    set_condition(&mut pod, condition);
-    pod
-}
-
 /// The pod with the reason why it waits, or `None` if it already says so.
 fn marked_unschedulable(pod: &Arc<Pod>, reason: &str, now: Timestamp) -> Option<Pod> {
     let known = facts::condition(pod, "PodScheduled")
@@ -198,25 +190,17 @@ fn marked_unschedulable(pod: &Arc<Pod>, reason: &str, now: Timestamp) -> Option<
         return None;
     }
     let mut pod = Pod::clone(pod);
-    set_condition(&mut pod, condition("False", Some("Unschedulable"), Some(reason), now));
-    Some(pod)
-}
-
-fn condition(status: &str, reason: Option<&str>, message: Option<&str>, now: Timestamp) -> PodCondition {
-    PodCondition {
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    conditions.retain(|c| c.type_ != "PodScheduled");
+    conditions.push(PodCondition {
         type_: "PodScheduled".to_owned(),
-        status: status.to_owned(),
-        reason: reason.map(str::to_owned),
-        message: message.map(str::to_owned),
+        status: "False".to_owned(),
+        reason: Some("Unschedulable".to_owned()),
+        message: Some(reason.to_owned()),
         last_transition_time: Some(meta::time(now)),
         ..PodCondition::default()
-    }
-}
-
-fn set_condition(pod: &mut Pod, condition: PodCondition) {
-    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
-    conditions.retain(|c| c.type_ != condition.type_);
-    conditions.push(condition);
+    });
+    Some(pod)
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@
 //! 6. After a failed flush the store refuses writes and says so; reads go on.
 //! 7. What is committed runs ahead of the disk by no more than [`BACKLOG`] for long: whoever makes work out of work waits
 //!    for [`Store::room`] first.
-//! 8. An object that is being deleted and has nothing left to wait for (no finalizer, no grace period) is gone with
-//!    the commit that made it so.
+//! 8. An object that is being deleted and has nothing left to wait for (`api::deletion::is_over`: no finalizer, no grace
+//!    period) is gone with the commit that made it so.
 //!
 //! Beside objects it keeps *side records*: opaque bytes under a key (logs, module names) that share the transaction
 //! and its durability, but have no revision and no event.
@@ -178,6 +178,11 @@ impl Store {
     /// All objects of `kind`, in `namespace` or everywhere, ordered by key.
     pub fn list(&self, kind: Kind, namespace: Option<&str>) -> Listing {
         self.shared.state.read().list(kind, namespace, Bound::Unbounded, usize::MAX)
+    }
+
+    /// The number of objects of `kind`, in `namespace` or everywhere, without going over them.
+    pub fn count_in(&self, kind: Kind, namespace: Option<&str>) -> usize {
+        self.shared.state.read().count_in(kind, namespace)
     }
 
     /// At most `limit` objects whose key is after `after`.

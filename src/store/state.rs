@@ -1,7 +1,7 @@
 //! What is in memory: the objects of each kind in order, the latest events of each kind, the revision counter.
 //! No I/O and no waiting: every function here runs under the store's lock.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::Listing;
 use super::disk::{Batch, Loaded};
 use super::tx::{CommitError, Committed, Op, Precondition, Tx};
 use super::watch::{Change, Event, Expired};
-use crate::api::{Key, Kind, Object, meta};
+use crate::api::{Key, Kind, Object, deletion};
 
 pub struct State {
     revision: u64,
@@ -20,9 +20,35 @@ pub struct State {
 
 struct KindState {
     objects: BTreeMap<Key, Object>,
+    /// The number of objects in each namespace that has any.
+    counts: HashMap<String, usize>,
     events: VecDeque<Arc<Event>>,
     /// The newest revision that the ring no longer covers: a watch can start from here or later.
     floor: u64,
+}
+
+impl KindState {
+    fn put(&mut self, key: Key, object: Object) -> Option<Object> {
+        if let Some(known) = self.objects.get_mut(&key) {
+            return Some(std::mem::replace(known, object));
+        }
+        match self.counts.get_mut(&key.namespace) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(key.namespace.clone(), 1)),
+        }
+        self.objects.insert(key, object)
+    }
+
+    fn take(&mut self, key: &Key) -> Option<Object> {
+        let taken = self.objects.remove(key)?;
+        if let Some(count) = self.counts.get_mut(&key.namespace) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&key.namespace);
+            }
+        }
+        Some(taken)
+    }
 }
 
 impl State {
@@ -30,10 +56,15 @@ impl State {
         let revision = loaded.revision;
         let mut kinds: Vec<KindState> = Kind::ALL
             .iter()
-            .map(|_| KindState { objects: BTreeMap::new(), events: VecDeque::new(), floor: revision })
+            .map(|_| KindState {
+                objects: BTreeMap::new(),
+                counts: HashMap::new(),
+                events: VecDeque::new(),
+                floor: revision,
+            })
             .collect();
         for object in loaded.objects {
-            kinds[object.kind() as usize].objects.insert(object.key(), object);
+            kinds[object.kind() as usize].put(object.key(), object);
         }
         State { revision, kinds, ring }
     }
@@ -48,6 +79,14 @@ impl State {
 
     pub fn get(&self, kind: Kind, key: &Key) -> Option<&Object> {
         self.kinds[kind as usize].objects.get(key)
+    }
+
+    pub fn count_in(&self, kind: Kind, namespace: Option<&str>) -> usize {
+        let kind = &self.kinds[kind as usize];
+        match namespace {
+            Some(namespace) => kind.counts.get(namespace).copied().unwrap_or(0),
+            None => kind.objects.len(),
+        }
     }
 
     pub fn list(&self, kind: Kind, namespace: Option<&str>, after: Bound<&Key>, limit: usize) -> Listing {
@@ -132,7 +171,7 @@ impl State {
         for op in tx.ops {
             let (kind, key, new, last) = match op {
                 Op::Create(object) => (object.kind(), object.key(), Some(object), None),
-                Op::Update(object) if deletion_is_over(&object) => (object.kind(), object.key(), None, Some(object)),
+                Op::Update(object) if deletion::is_over(&object) => (object.kind(), object.key(), None, Some(object)),
                 Op::Update(object) => (object.kind(), object.key(), Some(object), None),
                 Op::Delete(kind, key, _) => (kind, key, None, None),
             };
@@ -157,13 +196,13 @@ impl State {
             let (change, object, old) = match new {
                 Some(mut object) => {
                     object.meta_mut().resource_version = Some(revision.to_string());
-                    let old = state.objects.insert(key.clone(), object.clone());
+                    let old = state.put(key.clone(), object.clone());
                     let change = if old.is_some() { Change::Modified } else { Change::Added };
                     batch.put(kind, key, object.clone());
                     (change, object, old)
                 }
                 None => {
-                    let Some(old) = state.objects.remove(&key) else { continue };
+                    let Some(old) = state.take(&key) else { continue };
                     // What the update said of it is its last state.
                     let mut object = last.unwrap_or_else(|| old.clone());
                     object.meta_mut().resource_version = Some(revision.to_string());
@@ -191,12 +230,4 @@ impl State {
         }
         (Committed { revision: self.revision, objects }, touched)
     }
-}
-
-/// Whether a write leaves nothing that the deletion of its object waits for (invariant 7).
-fn deletion_is_over(object: &Object) -> bool {
-    let meta = object.meta();
-    meta::is_deleting(meta)
-        && meta.finalizers.as_ref().is_none_or(Vec::is_empty)
-        && meta.deletion_grace_period_seconds.unwrap_or(0) == 0
 }

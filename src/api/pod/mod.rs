@@ -1,6 +1,8 @@
 //! Pods and pod templates: their defaults, what Kubernetes demands of them, and what this version of kiln can honour.
 
+pub mod binding;
 pub mod defaults;
+pub mod eviction;
 pub mod facts;
 #[cfg(test)]
 mod fields_test;

@@ -67,7 +67,11 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
     no.refuse(drawn, "affinity", place);
     no.list(topology_spread_constraints, "topologySpreadConstraints", place);
     no.list(ephemeral_containers, "ephemeralContainers", "no other program can enter the sandbox of a module");
-    no.list(eviction_responders, "evictionResponders", "kiln does not evict pods");
+    no.list(
+        eviction_responders,
+        "evictionResponders",
+        "an eviction is a deletion here, of which nobody is asked first",
+    );
     no.refuse(dns_config.is_some(), "dnsConfig", NO_NETWORK);
     no.refuse(
         dns_policy.as_deref() == Some("None"),

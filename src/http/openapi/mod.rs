@@ -8,6 +8,7 @@
 mod paths;
 mod reviews;
 mod schemas;
+pub mod v2;
 
 use std::sync::LazyLock;
 
@@ -59,8 +60,8 @@ fn document_of(group: &str, version: &str) -> Document {
     let kinds: Vec<_> = discovery::kinds_of(group, version).collect();
     let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
     let mut all_paths = Map::new();
-    for &kind in &kinds {
-        all_paths.extend(paths::of(kind));
+    for &served in &kinds {
+        all_paths.extend(paths::of(served));
     }
     let mut all_schemas = schemas::of(&kinds);
     reviews::add(group, version, &mut all_paths, &mut all_schemas);
@@ -178,11 +179,14 @@ mod tests {
             methods
         };
         assert_eq!(operations("/api/v1/pods"), ["get"]);
-        assert_eq!(operations("/api/v1/namespaces/{namespace}/pods"), ["get", "post"]);
+        assert_eq!(operations("/api/v1/namespaces/{namespace}/pods"), ["delete", "get", "post"]);
         assert_eq!(operations("/api/v1/namespaces/{namespace}/pods/{name}"), ["delete", "get", "patch", "put"]);
         assert_eq!(operations("/api/v1/namespaces/{namespace}/pods/{name}/status"), ["get", "patch", "put"]);
         assert_eq!(operations("/api/v1/namespaces/{namespace}/pods/{name}/log"), ["get"]);
-        assert_eq!(operations("/api/v1/nodes"), ["get", "post"]);
+        assert_eq!(operations("/api/v1/namespaces/{namespace}/pods/{name}/eviction"), ["post"]);
+        assert_eq!(operations("/api/v1/namespaces/{name}/finalize"), ["put"]);
+        assert_eq!(operations("/api/v1/namespaces"), ["get", "post"]);
+        assert_eq!(operations("/api/v1/nodes"), ["delete", "get", "post"]);
         assert_eq!(operations("/api/v1/nodes/{name}"), ["delete", "get", "patch", "put"]);
         assert_eq!(core["paths"].get("/api/v1/namespaces/{namespace}/configmaps/{name}/status"), None);
     }

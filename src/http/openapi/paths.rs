@@ -4,23 +4,23 @@
 use serde_json::{Map, Value, json};
 
 use super::schemas;
-use crate::api::Kind;
 use crate::api::decode::protobuf;
-use crate::http::discovery::{Subresource, VERBS, subresources};
+use crate::api::{Kind, Served};
+use crate::http::discovery::{Subresource, subresources, verbs};
 
 /// The forms that the body of a request may have, patches apart.
 pub(super) const BODIES: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 
 /// What one operation needs to know of its resource.
 struct Target {
-    kind: Kind,
+    served: Served,
     /// `BatchV1NamespacedJob`
     id: String,
 }
 
 /// The path items of a kind, by path.
-pub(super) fn of(kind: Kind) -> Map<String, Value> {
-    let info = kind.info();
+pub(super) fn of(served: Served) -> Map<String, Value> {
+    let (kind, info) = (served.kind(), served.info());
     let root = match info.group {
         "" => format!("/api/{}", info.version),
         group => format!("/apis/{group}/{}", info.version),
@@ -28,28 +28,28 @@ pub(super) fn of(kind: Kind) -> Map<String, Value> {
     let group = if info.group.is_empty() { "core" } else { info.group.split('.').next().unwrap_or_default() };
     let prefix = format!("{}{}", capital(group), capital(info.version));
     let namespaced = if info.namespaced { "Namespaced" } else { "" };
-    let target = Target { kind, id: format!("{prefix}{namespaced}{}", info.kind) };
+    let target = Target { served, id: format!("{prefix}{namespaced}{}", info.kind) };
 
     let mut paths = Map::new();
     let (collection, scope) = match info.namespaced {
         false => (format!("{root}/{}", info.plural), vec![]),
         true => {
-            let everywhere = Target { kind, id: format!("{prefix}{}ForAllNamespaces", info.kind) };
-            let item = item(vec![], verb("list").map(|_| ("get", list(&everywhere))));
+            let everywhere = Target { served, id: format!("{prefix}{}ForAllNamespaces", info.kind) };
+            let item = item(vec![], verb(kind, "list").map(|()| ("get", list(&everywhere))));
             paths.insert(format!("{root}/{}", info.plural), item);
             (format!("{root}/namespaces/{{namespace}}/{}", info.plural), vec![path_parameter("namespace")])
         }
     };
-    let whole = verb("list").map(|_| ("get", list(&target)));
-    let whole = whole.into_iter().chain(verb("create").map(|_| ("post", create(&target))));
-    let whole = whole.chain(verb("deletecollection").map(|_| ("delete", delete(&target, true))));
+    let whole = verb(kind, "list").map(|()| ("get", list(&target)));
+    let whole = whole.into_iter().chain(verb(kind, "create").map(|()| ("post", create(&target))));
+    let whole = whole.chain(verb(kind, "deletecollection").map(|()| ("delete", delete(&target, true))));
     paths.insert(collection.clone(), item(scope.clone(), whole));
 
     let scope: Vec<Value> = scope.into_iter().chain([path_parameter("name")]).collect();
-    let one = verb("get").map(|_| ("get", read(&target, "")));
-    let one = one.into_iter().chain(verb("update").map(|_| ("put", replace(&target, ""))));
-    let one = one.chain(verb("patch").map(|_| ("patch", patch(&target, ""))));
-    let one = one.chain(verb("delete").map(|_| ("delete", delete(&target, false))));
+    let one = verb(kind, "get").map(|()| ("get", read(&target, "")));
+    let one = one.into_iter().chain(verb(kind, "update").map(|()| ("put", replace(&target, ""))));
+    let one = one.chain(verb(kind, "patch").map(|()| ("patch", patch(&target, ""))));
+    let one = one.chain(verb(kind, "delete").map(|()| ("delete", delete(&target, false))));
     paths.insert(format!("{collection}/{{name}}"), item(scope.clone(), one));
 
     for sub in subresources(kind) {
@@ -58,8 +58,8 @@ pub(super) fn of(kind: Kind) -> Map<String, Value> {
     paths
 }
 
-fn verb(name: &str) -> Option<()> {
-    VERBS.contains(&name).then_some(())
+fn verb(kind: Kind, name: &str) -> Option<()> {
+    verbs(kind).contains(&name).then_some(())
 }
 
 fn subresource(target: &Target, sub: Subresource, scope: Vec<Value>) -> Value {
@@ -69,6 +69,7 @@ fn subresource(target: &Target, sub: Subresource, scope: Vec<Value>) -> Value {
             ("get", _) => ("get", read(target, sub.name)),
             ("update", _) => ("put", replace(target, sub.name)),
             ("patch", _) => ("patch", patch(target, sub.name)),
+            ("create", _) => ("post", act(target, &sub)),
             _ => return None,
         })
     });
@@ -96,25 +97,35 @@ fn list(target: &Target) -> Value {
         text("continue", "Where the list goes on: metadata.continue of the answer before."),
         integer("timeoutSeconds", "How long a watch lasts."),
     ];
-    operation(target, "list", "list", "", &parameters, None, &[("200", schemas::list(target.kind))])
+    operation(target, "list", "list", "", &parameters, None, &[("200", schemas::list(target.served))])
 }
 
 fn create(target: &Target) -> Value {
-    let (body, object) = (schemas::object(target.kind), schemas::object(target.kind));
+    let (body, object) = (schemas::object(target.served), schemas::object(target.served));
     operation(target, "create", "post", "", &write_parameters(), Some(body), &[("201", object)])
 }
 
+/// A POST below an object, of another kind.
+fn act(target: &Target, sub: &Subresource) -> Value {
+    let mut action =
+        operation(target, "create", "post", sub.name, &write_parameters(), None, &[("201", schemas::status())]);
+    if let Some((group, version, kind)) = sub.takes {
+        action["x-kubernetes-group-version-kind"] = json!({"group": group, "version": version, "kind": kind});
+    }
+    action
+}
+
 fn read(target: &Target, sub: &str) -> Value {
-    operation(target, "read", "get", sub, &[], None, &[("200", schemas::object(target.kind))])
+    operation(target, "read", "get", sub, &[], None, &[("200", schemas::object(target.served))])
 }
 
 fn replace(target: &Target, sub: &str) -> Value {
-    let (body, object) = (schemas::object(target.kind), schemas::object(target.kind));
+    let (body, object) = (schemas::object(target.served), schemas::object(target.served));
     operation(target, "replace", "put", sub, &write_parameters(), Some(body), &[("200", object)])
 }
 
 fn patch(target: &Target, sub: &str) -> Value {
-    let object = schemas::object(target.kind);
+    let object = schemas::object(target.served);
     let mut parameters = write_parameters();
     parameters.push(boolean("force", "Take over fields that another manager owns (apply patches only)."));
     let mut patch = operation(target, "patch", "patch", sub, &parameters, None, &[("200", object)]);
@@ -163,7 +174,7 @@ fn operation(
     request: Option<Value>,
     answers: &[(&str, Value)],
 ) -> Value {
-    let info = target.kind.info();
+    let info = target.served.info();
     let responses: Map<String, Value> = answers
         .iter()
         .map(|(code, schema)| {

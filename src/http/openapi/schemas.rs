@@ -8,6 +8,7 @@ use k8s_openapi::Resource;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
+use k8s_openapi::api::events;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, Patch, Status};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -15,9 +16,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::api::Kind;
 use crate::api::kind::KindInfo;
 use crate::api::patch::schema as merge;
+use crate::api::{Kind, Served};
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -27,12 +28,12 @@ fn reference<T: JsonSchema>() -> Value {
 }
 
 /// References to a kind, to its list, and to the types that every kind's operations use.
-pub(super) fn object(kind: Kind) -> Value {
-    json!({"$ref": format!("{PREFIX}{}", name(kind))})
+pub(super) fn object(served: Served) -> Value {
+    json!({"$ref": format!("{PREFIX}{}", name(served))})
 }
 
-pub(super) fn list(kind: Kind) -> Value {
-    json!({"$ref": format!("{PREFIX}{}List", name(kind))})
+pub(super) fn list(served: Served) -> Value {
+    json!({"$ref": format!("{PREFIX}{}List", name(served))})
 }
 
 pub(super) fn delete_options() -> Value {
@@ -47,34 +48,35 @@ pub(super) fn status() -> Value {
     reference::<Status>()
 }
 
-/// Calls a generic function for the type of a kind.
+/// Calls a generic function for the type in which a kind is served.
 macro_rules! with_type {
     ($kind:expr, $call:ident($($argument:expr),*)) => {
         match $kind {
-            Kind::Namespace => $call::<Namespace>($($argument),*),
-            Kind::Node => $call::<Node>($($argument),*),
-            Kind::Pod => $call::<Pod>($($argument),*),
-            Kind::ConfigMap => $call::<ConfigMap>($($argument),*),
-            Kind::Secret => $call::<Secret>($($argument),*),
-            Kind::Event => $call::<Event>($($argument),*),
-            Kind::CronJob => $call::<CronJob>($($argument),*),
-            Kind::Job => $call::<Job>($($argument),*),
-            Kind::Lease => $call::<Lease>($($argument),*),
-            Kind::ServiceAccount => $call::<ServiceAccount>($($argument),*),
+            Served::Stored(Kind::Namespace) => $call::<Namespace>($($argument),*),
+            Served::Stored(Kind::Node) => $call::<Node>($($argument),*),
+            Served::Stored(Kind::Pod) => $call::<Pod>($($argument),*),
+            Served::Stored(Kind::ConfigMap) => $call::<ConfigMap>($($argument),*),
+            Served::Stored(Kind::Secret) => $call::<Secret>($($argument),*),
+            Served::Stored(Kind::Event) => $call::<Event>($($argument),*),
+            Served::Stored(Kind::CronJob) => $call::<CronJob>($($argument),*),
+            Served::Stored(Kind::Job) => $call::<Job>($($argument),*),
+            Served::Stored(Kind::Lease) => $call::<Lease>($($argument),*),
+            Served::Stored(Kind::ServiceAccount) => $call::<ServiceAccount>($($argument),*),
+            Served::EventsV1 => $call::<events::v1::Event>($($argument),*),
         }
     };
 }
 
 /// The name of a kind's schema, `io.k8s.api.batch.v1.Job`.
-fn name(kind: Kind) -> String {
+fn name(served: Served) -> String {
     fn name_of<T: Resource + JsonSchema>() -> String {
         T::schema_name().into_owned()
     }
-    with_type!(kind, name_of())
+    with_type!(served, name_of())
 }
 
 /// Every schema that the documents of these kinds need, by name.
-pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
+pub(super) fn of(kinds: &[Served]) -> Map<String, Value> {
     fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {
         generator.subschema_for::<T>();
     }
@@ -90,8 +92,9 @@ pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
     for &kind in kinds {
         if let Some(Value::Object(schema)) = schemas.get_mut(&name(kind)) {
             mark(schema, kind.info(), "");
-            // k8s-openapi requires the metadata of every object, the API server only that of events.
-            if kind != Kind::Event {
+            // k8s-openapi requires the metadata of every object, the API server only that of the core
+            // group's events.
+            if kind != Served::Stored(Kind::Event) {
                 relax(schema);
             }
         }
@@ -101,13 +104,13 @@ pub(super) fn of(kinds: &[Kind]) -> Map<String, Value> {
     }
     spell_out_unions(&mut schemas);
     for &kind in kinds {
-        merge_rules(&mut schemas, &name(kind), merge::of(kind));
+        merge_rules(&mut schemas, &name(kind), merge::of(kind.kind()));
     }
     schemas.sort_keys();
     schemas
 }
 
-fn list_schema(kind: Kind) -> Map<String, Value> {
+fn list_schema(kind: Served) -> Map<String, Value> {
     let word = |description: &str| json!({"description": description, "type": "string"});
     let schema = json!({
         "description": format!("{}List is a collection of {}.", kind.info().kind, kind.info().plural),

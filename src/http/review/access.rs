@@ -10,7 +10,7 @@ use k8s_openapi::api::authorization::v1::{
 
 use super::identity::names;
 use super::{Asked, Review, VERBS, info};
-use crate::api::Kind;
+use crate::api::Served;
 use crate::api::field::{FieldError, Path};
 use crate::api::kind::KindInfo;
 use crate::http::discovery;
@@ -27,6 +27,7 @@ const PATHS: &[(&str, &[&str])] = &[
     ("/healthz/*", &["get"]),
     ("/livez", &["get"]),
     ("/livez/*", &["get"]),
+    ("/metrics", &["get"]),
     ("/modules", &["get"]),
     ("/modules/*", &["get", "put"]),
     ("/openapi/v3", &["get"]),
@@ -37,7 +38,7 @@ const PATHS: &[(&str, &[&str])] = &[
 ];
 
 /// A resource or a part of one, and what can be done with it.
-struct Served {
+struct Row {
     group: &'static str,
     version: &'static str,
     resource: &'static str,
@@ -46,17 +47,18 @@ struct Served {
     verbs: &'static [&'static str],
 }
 
-fn served() -> impl Iterator<Item = Served> {
-    let one = |info: &KindInfo, subresource, verbs| Served {
+fn rows() -> impl Iterator<Item = Row> {
+    let one = |info: &KindInfo, subresource, verbs| Row {
         group: info.group,
         version: info.version,
         resource: info.plural,
         subresource,
         verbs,
     };
-    let kinds = Kind::ALL.iter().flat_map(move |kind| {
-        let parts = discovery::subresources(*kind).into_iter().map(move |sub| one(kind.info(), sub.name, sub.verbs));
-        std::iter::once(one(kind.info(), "", discovery::VERBS)).chain(parts)
+    let kinds = Served::all().flat_map(move |served| {
+        let (kind, info) = (served.kind(), served.info());
+        let parts = discovery::subresources(kind).into_iter().map(move |sub| one(info, sub.name, sub.verbs));
+        std::iter::once(one(info, "", discovery::verbs(kind))).chain(parts)
     });
     kinds.chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
 }
@@ -72,16 +74,16 @@ fn resource(asked: &ResourceAttributes) -> Result<(), String> {
     let ResourceAttributes { group, resource, subresource, verb, version, .. } = asked;
     let any_version = version.as_deref().unwrap_or_default().is_empty();
     let mut verbs: Option<&[&str]> = None;
-    for served in served() {
-        let is_it = matches(group.as_deref(), served.group)
-            && (any_version || matches(version.as_deref(), served.version))
-            && matches(resource.as_deref(), served.resource)
-            && matches(subresource.as_deref(), served.subresource);
-        if is_it && served.verbs.iter().any(|known| matches(verb.as_deref(), known)) {
+    for row in rows() {
+        let is_it = matches(group.as_deref(), row.group)
+            && (any_version || matches(version.as_deref(), row.version))
+            && matches(resource.as_deref(), row.resource)
+            && matches(subresource.as_deref(), row.subresource);
+        if is_it && row.verbs.iter().any(|known| matches(verb.as_deref(), known)) {
             return Ok(());
         }
         if is_it {
-            verbs = Some(served.verbs);
+            verbs = Some(row.verbs);
         }
     }
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
@@ -250,7 +252,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 /// What is served, with all of a group that takes the same verbs in one rule.
 fn resource_rules() -> Vec<ResourceRule> {
     let mut rules: BTreeMap<(&str, &[&str]), Vec<String>> = BTreeMap::new();
-    for Served { group, resource, subresource, verbs, .. } in served() {
+    for Row { group, resource, subresource, verbs, .. } in rows() {
         let name = if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
         rules.entry((group, verbs)).or_default().push(name);
     }

@@ -24,7 +24,7 @@ use serde_json::Value;
 pub use column::Column;
 
 use crate::api::error::ApiError;
-use crate::api::{Kind, Object, age};
+use crate::api::{Kind, Object, Served, age};
 
 /// How much of each object a row carries (`?includeObject=`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,6 +34,8 @@ pub enum IncludeObject {
     #[default]
     Metadata,
     Object,
+    /// The object, an Event, as `events.k8s.io/v1` shows it.
+    EventsV1,
 }
 
 impl IncludeObject {
@@ -117,6 +119,7 @@ pub fn row(object: &Object, include: IncludeObject, now: Timestamp) -> Vec<u8> {
     match include {
         IncludeObject::None => out.extend_from_slice(b"null"),
         IncludeObject::Object => out.extend_from_slice(&object.to_json()),
+        IncludeObject::EventsV1 => out.extend_from_slice(&Served::EventsV1.to_json(object)),
         IncludeObject::Metadata => {
             out.extend_from_slice(br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#);
             push_json(&mut out, object.meta());

@@ -45,6 +45,9 @@ async fn pages_show_one_moment_however_much_changes_between_them() {
     f.map("bb", json!({})).await;
     f.put(&format!("{MAPS}/d"), &json!({"metadata": {"name": "d"}, "data": {"new": "yes"}})).await;
     let token = first["metadata"]["continue"].as_str().unwrap();
+    for (more, code) in [("resourceVersion=5", 400), ("resourceVersionMatch=Exact", 422)] {
+        assert_eq!(f.get(&format!("{MAPS}?limit=2&continue={token}&{more}")).await.refusal().0, code, "{more}");
+    }
     let second = f.get(&format!("{MAPS}?limit=2&continue={token}")).await.json();
     assert_eq!(names(&second), ["c", "d"]);
     assert_eq!(second["items"][1].get("data"), None);
@@ -68,6 +71,30 @@ async fn a_page_of_a_selection_is_full_if_there_is_enough() {
 }
 
 #[tokio::test]
+async fn pages_of_all_namespaces_count_what_is_behind_them() {
+    let f = Fixture::new();
+    f.post("/api/v1/namespaces", &json!({"metadata": {"name": "other"}})).await;
+    for namespace in ["default", "other"] {
+        for name in ["a", "b", "c"] {
+            let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+            assert_eq!(f.post(&path, &json!({"metadata": {"name": name}})).await.code, 201);
+        }
+    }
+    let (mut seen, mut counts, mut token) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let page = f.get(&format!("/api/v1/configmaps?limit=1&continue={token}")).await.json();
+        seen.push(format!("{}/{}", page["items"][0]["metadata"]["namespace"], page["items"][0]["metadata"]["name"]));
+        let Some(next) = page["metadata"]["continue"].as_str() else { break };
+        counts.push(page["metadata"]["remainingItemCount"].as_i64().unwrap());
+        token = next.to_owned();
+    }
+    assert_eq!((seen.len(), counts), (6, vec![5, 4, 3, 2, 1]));
+    assert!(seen.is_sorted(), "{seen:?}");
+    let one = f.get("/api/v1/namespaces/other/configmaps?limit=2").await.json();
+    assert_eq!(one["metadata"]["remainingItemCount"], 1);
+}
+
+#[tokio::test]
 async fn history_that_is_gone_is_expired_and_a_future_revision_is_to_be_asked_for_later() {
     let f = Fixture::with_ring(2);
     f.map("a", json!({})).await;
@@ -77,7 +104,15 @@ async fn history_that_is_gone_is_expired_and_a_future_revision_is_to_be_asked_fo
         f.map(name, json!({})).await;
     }
     let token = first["metadata"]["continue"].as_str().unwrap();
-    assert_eq!(f.get(&format!("{MAPS}?limit=1&continue={token}")).await.refusal(), (410, "Expired".to_owned()));
+    let expired = f.get(&format!("{MAPS}?limit=1&continue={token}")).await;
+    assert_eq!(expired.refusal(), (410, "Expired".to_owned()));
+    assert!(expired.message().starts_with("The provided continue parameter is too old"), "{}", expired.text);
+    // Who does not mind can go on from there with what is there now.
+    let token = expired.json()["metadata"]["continue"].as_str().unwrap().to_owned();
+    let rest = f.get(&format!("{MAPS}?limit=2&continue={token}")).await.json();
+    assert_eq!((names(&rest), rest["metadata"].get("remainingItemCount")), (vec!["b", "c"], None));
+    let token = rest["metadata"]["continue"].as_str().unwrap();
+    assert_eq!(names(&f.get(&format!("{MAPS}?continue={token}")).await.json()), ["d", "e"]);
     let exact = |n: &str| format!("{MAPS}?resourceVersionMatch=Exact&resourceVersion={n}");
     assert_eq!(f.get(&exact("2")).await.refusal(), (410, "Expired".to_owned()));
     let future = f.get(&format!("{MAPS}?resourceVersion=99")).await;
@@ -85,6 +120,10 @@ async fn history_that_is_gone_is_expired_and_a_future_revision_is_to_be_asked_fo
     assert_eq!(future.message(), "Too large resource version: 99, current: 6");
     assert_eq!(names(&f.get(&exact("5")).await.json()), ["a", "b", "c", "d"]);
     assert_eq!(f.get(&format!("{MAPS}?resourceVersion=0")).await.code, 200);
+    assert_eq!(f.get(&format!("{MAPS}/a?resourceVersion=99")).await.refusal(), (504, "Timeout".to_owned()));
+    assert_eq!(f.get(&format!("{MAPS}/a?resourceVersion=0")).await.code, 200);
+    let initial = f.get(&format!("{MAPS}?sendInitialEvents=true&resourceVersionMatch=NotOlderThan")).await;
+    assert_eq!(initial.json()["details"]["causes"][0]["message"], "Forbidden: sendInitialEvents is forbidden for list");
     for wrong in ["resourceVersionMatch=Exact", "resourceVersion=x", "resourceVersionMatch=Nearly&resourceVersion=1"] {
         assert_eq!(f.get(&format!("{MAPS}?{wrong}")).await.refusal(), (422, "Invalid".to_owned()), "{wrong}");
     }

@@ -2,9 +2,12 @@
 
 mod connections;
 mod deletes;
+mod discovery;
+mod events;
 mod lists;
 mod load;
 mod logs;
+mod pod_actions;
 mod protobuf;
 mod reviews;
 mod verbs;

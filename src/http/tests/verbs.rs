@@ -28,7 +28,7 @@ async fn what_is_not_there_is_said_as_kubernetes_says_it() {
         ("/api/v1/nodes/n".to_owned(), "nodes \"n\" not found"),
         ("/apis/batch/v2/jobs".to_owned(), "the server could not find the requested resource"),
         (format!("{JOBS}/x/scale"), "the server could not find the requested resource"),
-        ("/openapi/v2".to_owned(), "the server could not find the requested resource"),
+        ("/openapi/v4".to_owned(), "the server could not find the requested resource"),
     ] {
         let answer = f.get(&path).await;
         assert_eq!(answer.refusal(), (404, "NotFound".to_owned()), "{path}");
@@ -36,7 +36,7 @@ async fn what_is_not_there_is_said_as_kubernetes_says_it() {
     }
     assert_eq!(f.post("/apis/batch/v1/namespaces/no/jobs", &job("a")).await.message(), "namespaces \"no\" not found");
     assert_eq!(f.put(&format!("{JOBS}/x"), &job("x")).await.refusal().0, 404);
-    assert_eq!(f.delete(JOBS, &json!({})).await.refusal(), (405, "MethodNotAllowed".to_owned()));
+    assert_eq!(f.put(JOBS, &json!({})).await.refusal(), (405, "MethodNotAllowed".to_owned()));
     assert_eq!(f.post("/apis/batch/v1/jobs", &job("a")).await.refusal().0, 405);
     let exec = f.post("/api/v1/namespaces/default/pods/p/exec?command=sh", &json!({})).await;
     assert_eq!(exec.refusal(), (501, "NotImplemented".to_owned()));
@@ -147,7 +147,46 @@ async fn discovery_and_version_answer() {
     assert_eq!(f.get("/api/v1").await.json()["kind"], "APIResourceList");
     assert_eq!(f.get("/apis/batch").await.json()["kind"], "APIGroup");
     assert_eq!(f.get("/version").await.json()["minor"], "37");
+    // As the client for Python writes them.
+    for path in ["/api/", "/apis/", "/api/v1/", "/apis/batch/", "/apis/batch/v1/", "/version/"] {
+        assert_eq!(f.get(path).await.json(), f.get(path.trim_end_matches('/')).await.json(), "{path}");
+    }
     let document = f.get("/openapi/v3/apis/batch/v1?hash=x").await;
     let request = Request::get("/openapi/v3/apis/batch/v1").header("if-none-match", &document.headers["etag"]);
     assert_eq!(f.send(request.body(Body::empty()).unwrap()).await.code, 304);
+    let older = f.get_as("/openapi/v2", crate::http::openapi::v2::PROTOBUF).await;
+    assert_eq!(older.headers["content-type"], crate::http::openapi::v2::PROTOBUF);
+    assert!(older.text.starts_with("\n\u{3}2.0\u{12}") && older.text.contains("below /openapi/v3"), "{}", older.text);
+    assert_eq!(f.get("/openapi/v2").await.json()["swagger"], "2.0");
+}
+
+#[tokio::test]
+async fn a_new_object_has_no_version_yet() {
+    let f = Fixture::new();
+    let refused = f.post(MAPS, &json!({"metadata": {"name": "a", "resourceVersion": "7"}})).await;
+    assert_eq!(refused.refusal(), (400, "BadRequest".to_owned()));
+    assert_eq!(refused.message(), "resourceVersion should not be set on objects to be created");
+}
+
+#[tokio::test]
+async fn a_put_creates_what_may_be_created_so_and_a_lease_is_not_replaced_blindly() {
+    let f = Fixture::new();
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
+    let lease = |holder: &str| json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": holder}});
+    let made = f.put(leases, &lease("a")).await;
+    assert_eq!(made.code, 201, "{}", made.text);
+    let blind = f.put(leases, &lease("b")).await;
+    assert_eq!(blind.refusal(), (422, "Invalid".to_owned()));
+    assert!(
+        blind.message().contains("metadata.resourceVersion: Invalid value: 0: must be specified"),
+        "{}",
+        blind.text
+    );
+    let mut seeing = made.json();
+    seeing["spec"]["holderIdentity"] = json!("b");
+    assert_eq!(f.put(leases, &seeing).await.code, 200);
+    assert_eq!(f.put(leases, &seeing).await.refusal().0, 409);
+    f.delete(leases, &json!({})).await;
+    assert_eq!(f.put(leases, &seeing).await.refusal().0, 404, "that one is gone");
+    assert_eq!(f.put(&format!("{MAPS}/none"), &json!({"metadata": {"name": "none"}})).await.refusal().0, 404);
 }
