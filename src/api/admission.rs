@@ -205,8 +205,14 @@ pub fn update_status(old: &Object, new: Object) -> Result<Object, ApiError> {
             job::validate_status(new, object, &mut faults);
             Arc::make_mut(object).status.clone_from(&new.status);
         }
+        // Kubernetes demands nothing of what a status of a CronJob says (`registry/batch/cronjob/strategy.go`).
         (Object::CronJob(object), Object::CronJob(new)) => Arc::make_mut(object).status.clone_from(&new.status),
-        (Object::Pod(object), Object::Pod(new)) => Arc::make_mut(object).status.clone_from(&new.status),
+        (Object::Pod(object), Object::Pod(new)) => {
+            let mut new = Pod::clone(new);
+            pod::status::complete(new.status.get_or_insert_default(), object.status.as_ref());
+            pod::status::validate_status(&new, object, &mut faults);
+            Arc::make_mut(object).status = new.status;
+        }
         (Object::Node(object), Object::Node(new)) => Arc::make_mut(object).status.clone_from(&new.status),
         (Object::Namespace(object), Object::Namespace(new)) => {
             let object = Arc::make_mut(object);

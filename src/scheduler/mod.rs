@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`place()`] decides for one pod; the loop here keeps what each node has given away, and binds many pods in one
-//! commit. A pod that fits nowhere costs nothing until something is freed.
+//! commit. A pod that fits nowhere costs nothing until something is freed. Until a decision is seen to be committed, all of
+//! it is open: where it gave a place away that then nobody took, another pod may have been turned down for it.
 
 pub mod place;
 
@@ -40,6 +41,18 @@ pub struct Scheduler {
     unschedulable: VecDeque<Key>,
     /// How many of them are to be tried again, because something was freed since.
     retry: usize,
+    last: Decision,
+}
+
+/// What was decided last.
+#[derive(Default)]
+struct Decision {
+    /// The uids of the pods that got a node.
+    bound: Vec<String>,
+    /// Those that were told why they wait.
+    marked: Vec<(Key, String)>,
+    /// Those that fitted nowhere, told or not: the last of the unschedulable.
+    turned_down: usize,
 }
 
 impl Controller for Scheduler {
@@ -68,6 +81,7 @@ impl Controller for Scheduler {
 
     fn reconcile(&mut self, _key: &(), now: Timestamp) -> Plan {
         let mut plan = Plan::default();
+        self.reopen(now);
         // Decided on a copy: what is given away here counts once it is committed and seen.
         let mut nodes: Vec<NodeView> = self.nodes.values().cloned().collect();
         let mut bound: Vec<Key> = Vec::new();
@@ -78,8 +92,15 @@ impl Controller for Scheduler {
             }
             let Some(pod) = self.waiting.get(&key) else { continue };
             match schedule(pod, &mut nodes, now, &mut plan) {
-                Placed::Bound => bound.push(key),
-                Placed::Nowhere => self.unschedulable.push_back(key),
+                Placed::Bound => {
+                    self.last.bound.extend(pod.metadata.uid.clone());
+                    bound.push(key);
+                }
+                Placed::Nowhere(news) => {
+                    self.last.marked.extend(news.map(|reason| (key.clone(), reason)));
+                    self.last.turned_down += 1;
+                    self.unschedulable.push_back(key);
+                }
             }
         }
         // They stay in line until they are seen as bound: the commit may be refused.
@@ -95,7 +116,8 @@ impl Controller for Scheduler {
 
 enum Placed {
     Bound,
-    Nowhere,
+    /// With the reason, if the pod does not tell it yet.
+    Nowhere(Option<String>),
 }
 
 fn schedule(pod: &Arc<Pod>, nodes: &mut [NodeView], now: Timestamp, plan: &mut Plan) -> Placed {
@@ -111,11 +133,10 @@ fn schedule(pod: &Arc<Pod>, nodes: &mut [NodeView], now: Timestamp, plan: &mut P
             Placed::Bound
         }
         Err(reason) => {
-            if let Some(marked) = marked_unschedulable(pod, &reason, now) {
-                plan.notes.push(Note::warning(&object, "FailedScheduling", reason));
-                plan.effects.push(Effect::Update(marked.into()));
-            }
-            Placed::Nowhere
+            let Some(marked) = marked_unschedulable(pod, &reason, now) else { return Placed::Nowhere(None) };
+            plan.notes.push(Note::warning(&object, "FailedScheduling", reason.clone()));
+            plan.effects.push(Effect::Update(marked.into()));
+            Placed::Nowhere(Some(reason))
         }
     }
 }
@@ -161,6 +182,25 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Puts back in line what the last decision turned down, if it was refused.
+    fn reopen(&mut self, now: Timestamp) {
+        let Decision { bound, marked, turned_down } = std::mem::take(&mut self.last);
+        let is_unmarked = |(key, reason): &(Key, String)| {
+            self.waiting.get(key).is_some_and(|pod| marked_unschedulable(pod, reason, now).is_some())
+        };
+        let is_refused = bound.iter().any(|uid| !self.placed.contains_key(uid)) || marked.iter().any(is_unmarked);
+        if !is_refused {
+            return;
+        }
+        // Behind those that got a node, which stand in line still.
+        let behind = bound.len().min(self.line.len());
+        let again = self.unschedulable.split_off(self.unschedulable.len().saturating_sub(turned_down));
+        for key in again.into_iter().rev() {
+            self.line.insert(behind, key);
+        }
+        self.retry = self.retry.min(self.unschedulable.len());
     }
 
     /// The next pod that did not fit before, if something was freed since and there is room for any.

@@ -79,6 +79,34 @@ fn a_refused_decision_is_made_again() {
 }
 
 #[test]
+fn a_pod_that_was_turned_down_for_another_gets_its_place_if_that_one_goes() {
+    let mut f = Fixture::new(&[node(1), pod("a"), pod("b")]);
+    let mut taller = Pod::clone(pod("b").as_pod().unwrap());
+    taller.spec.as_mut().unwrap().containers = vec![Default::default(); 2];
+    f.see(Change::Modified, &taller.into());
+    assert_eq!(f.decide().len(), 2, "one is bound, the other is told why it waits");
+    f.see(Change::Deleted, &pod("a"));
+    let told = f.commit();
+    assert_eq!((bound(&told).len(), told.len()), (0, 1), "it is too large for what is free");
+    // Now it knows why it waits.
+    f.see(Change::Added, &pod("c"));
+    f.see(Change::Modified, &node(2));
+    assert_eq!(bound(&f.decide()), ["c"]);
+    assert_eq!(bound(&f.decide()), ["c"], "in their order, while both are there");
+    f.see(Change::Deleted, &pod("c"));
+    assert_eq!(bound(&f.commit()), ["b"]);
+    assert!(f.commit().is_empty());
+}
+
+#[test]
+fn a_pod_is_told_why_it_waits_although_the_first_word_was_refused() {
+    let mut f = Fixture::new(&[node(0), pod("a")]);
+    assert_eq!(f.decide().len(), 1);
+    assert_eq!(f.commit().len(), 1);
+    assert!(f.commit().is_empty());
+}
+
+#[test]
 fn a_pod_recreated_under_its_name_is_bound_once() {
     let mut f = Fixture::new(&[node(5), pod("a")]);
     f.see(Change::Deleted, &pod("a"));

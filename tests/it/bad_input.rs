@@ -47,6 +47,39 @@ fn each_bad_body_has_its_code_and_says_what_is_wrong() {
 }
 
 #[test]
+fn nobody_takes_an_end_back_by_writing_the_status() {
+    let server = Server::start();
+    server.push("ok", &guest("exit0"));
+    server.create(&job("done", "ok", &["ok"], ""));
+    server.wait_for_end("done");
+    let patch = |path: &str, body: &str| server.send("PATCH", path, "application/merge-patch+json", body.as_bytes());
+    let of_job = format!("{JOBS}/done/status");
+    let pod = server.pods("done").remove(0);
+    let of_pod = format!("/api/v1/namespaces/default/pods/{}/status", pod["metadata"]["name"].as_str().unwrap());
+    let mut back = pod["status"]["containerStatuses"].clone();
+    back[0]["state"] = serde_json::json!({"running": {}});
+    let back = serde_json::json!({"status": {"containerStatuses": back}}).to_string();
+    let cases = [
+        (&of_job, r#"{"status":{"conditions":[]}}"#, "cannot disable the terminal Complete=True condition"),
+        (&of_job, r#"{"status":{"succeeded":0}}"#, "cannot decrease the succeeded counter"),
+        (&of_job, r#"{"status":{"startTime":null}}"#, "startTime is required for finished job"),
+        (&of_job, r#"{"status":{"completedIndexes":"0"}}"#, "cannot set non-empty completedIndexes"),
+        (&of_pod, back.as_str(), "may not be transitioned to non-terminated state"),
+        (&of_pod, r#"{"status":{"qosClass":"Burstable"}}"#, "field is immutable"),
+        (&of_pod, r#"{"status":{"podIPs":[{"ip":"x"}],"podIP":null}}"#, "must be a valid IP address"),
+    ];
+    for (path, body, says) in cases {
+        let before = server.get(path.trim_end_matches("/status"));
+        let (code, status) = patch(path, body);
+        assert_eq!(code, 422, "{body}: {status}");
+        assert!(status["message"].as_str().unwrap_or_default().contains(says), "{body}: {status}");
+        assert_eq!(server.get(path.trim_end_matches("/status")), before, "{body}");
+    }
+    let (code, told) = patch(&of_pod, r#"{"status":{"message":"seen"}}"#);
+    assert_eq!((code, &told["status"]["message"]), (200, &serde_json::json!("seen")), "{told}");
+}
+
+#[test]
 fn an_unknown_image_waits_with_its_reason_and_runs_once_it_is_pushed() {
     let server = Server::start();
     server.push("ok", &guest("exit0"));

@@ -1,5 +1,5 @@
 //! What users do: they make Jobs, edit them, delete them and their pods, and cordon the node; all of it as the API's
-//! handlers do, by admission and one commit.
+//! handlers do, by admission and one commit. CronJobs are in [`crate::cron_actions`].
 
 use k8s_openapi::api::batch::v1::Job;
 use kiln::api::deletion::{self, Deletion, Options, Propagation};
@@ -8,6 +8,7 @@ use kiln::store::{CommitError, Precondition, Tx};
 
 use serde_json::json;
 
+use crate::cron_actions;
 use crate::rng::Rng;
 use crate::shapes;
 use crate::world::World;
@@ -33,11 +34,13 @@ enum Action {
     DeleteJob,
     DeletePod,
     MakeOwned,
+    MakeFree,
     Hold,
     LetGo,
     ReadForLater,
     WriteWhatWasRead,
     Cordon,
+    CronJob,
 }
 
 const ACTIONS: &[(usize, Action)] = &[
@@ -46,11 +49,13 @@ const ACTIONS: &[(usize, Action)] = &[
     (17, Action::DeleteJob),
     (12, Action::DeletePod),
     (5, Action::MakeOwned),
+    (5, Action::MakeFree),
     (4, Action::Hold),
     (8, Action::LetGo),
     (10, Action::ReadForLater),
     (10, Action::WriteWhatWasRead),
     (2, Action::Cordon),
+    (30, Action::CronJob),
 ];
 
 /// Does one thing; says what.
@@ -61,6 +66,7 @@ pub fn act(world: &mut World) -> String {
         Action::DeleteJob => delete_job(world),
         Action::DeletePod => delete_pod(world),
         Action::MakeOwned => make_owned(world),
+        Action::MakeFree => make_free(world),
         Action::Hold => hold(world),
         Action::LetGo => let_go(world).unwrap_or_else(|| "holds nothing".to_owned()),
         Action::ReadForLater => read(world),
@@ -69,10 +75,12 @@ pub fn act(world: &mut World) -> String {
             let cordoned = world.rng.percent(40);
             cordon(world, cordoned)
         }
+        Action::CronJob if world.has_cron_jobs => cron_actions::act(world),
+        Action::CronJob => create_job(world),
     }
 }
 
-fn any(world: &mut World, kind: Kind) -> Option<Object> {
+pub fn any(world: &mut World, kind: Kind) -> Option<Object> {
     let objects = world.store().list(kind, Some("default")).objects;
     (!objects.is_empty()).then(|| world.rng.pick(&objects).clone())
 }
@@ -189,11 +197,25 @@ fn make_owned(world: &mut World) -> String {
     format!("makes ConfigMap {name} for {:?}", owners.iter().map(|o| o.key().name).collect::<Vec<_>>())
 }
 
+/// A pod of nobody's that a Job will take for its own: it has the label that the Job's selector demands, and no other.
+fn make_free(world: &mut World) -> String {
+    let Some(job) = any(world, Kind::Job) else { return "has no Job to make a pod for".to_owned() };
+    let name = format!("free-{}", world.ids.suffix());
+    let value = json!({"metadata": {"name": name, "namespace": "default",
+            "labels": {"batch.kubernetes.io/controller-uid": job.uid()}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "guest"}]}});
+    let pod = Object::deserialize(Kind::Pod, value).expect("it is a pod");
+    let stamp = admission::Stamp { now: world.clock.now(), uid: world.ids.uid(), suffix: "" };
+    let pod = admission::create(pod, &stamp).expect("it is legal");
+    world.store().commit(Tx::new().create(pod)).expect("the name is new");
+    format!("makes Pod {name} for Job {}", job.key())
+}
+
 /// A finalizer of a user's own.
 const HOLD: &str = "sim.example/hold";
 
 fn hold(world: &mut World) -> String {
-    let kind = *world.rng.pick(&[Kind::Job, Kind::Pod, Kind::ConfigMap]);
+    let kind = *world.rng.pick(&[Kind::Job, Kind::Pod, Kind::ConfigMap, Kind::CronJob]);
     let Some(old) = any(world, kind) else { return "has nothing to hold".to_owned() };
     let mut new = old.clone();
     if !meta::has_finalizer(old.meta(), HOLD) {
@@ -211,7 +233,7 @@ fn hold(world: &mut World) -> String {
 
 /// Takes such a finalizer off something; nothing has one if this says nothing.
 pub fn let_go(world: &mut World) -> Option<String> {
-    let kinds = [Kind::Job, Kind::Pod, Kind::ConfigMap];
+    let kinds = [Kind::Job, Kind::Pod, Kind::ConfigMap, Kind::CronJob];
     let all = kinds.iter().flat_map(|kind| world.store().list(*kind, None).objects);
     let held: Vec<Object> = all.filter(|o| meta::has_finalizer(o.meta(), HOLD)).collect();
     let old = world.rng.pick(held.first().map(|_| &held[..])?).clone();
@@ -222,7 +244,7 @@ pub fn let_go(world: &mut World) -> Option<String> {
     Some(format!("lets {:?} {} go", old.kind(), old.key()))
 }
 
-fn delete(world: &mut World, object: &Object, options: &Options) {
+pub fn delete(world: &mut World, object: &Object, options: &Options) {
     let tx = match deletion::delete(object, options, world.clock.now()) {
         Deletion::Unchanged => return,
         Deletion::Mark(marked) => Tx::new().update(marked),
@@ -235,7 +257,7 @@ fn delete(world: &mut World, object: &Object, options: &Options) {
 }
 
 fn read(world: &mut World) -> String {
-    let kind = *world.rng.pick(&[Kind::Job, Kind::Pod]);
+    let kind = *world.rng.pick(&[Kind::Job, Kind::Pod, Kind::CronJob]);
     let Some(object) = any(world, kind) else { return "has nothing to read".to_owned() };
     let what = format!("reads {kind:?} {}", object.key());
     world.held.0.push(object);

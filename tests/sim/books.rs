@@ -1,5 +1,5 @@
 //! The auditor's own books, kept from what the store tells its watchers, and the rules that hold for every object. The
-//! rules of Jobs are in [`crate::rules`].
+//! rules of Jobs are in [`crate::rules`], those of CronJobs in [`crate::cron`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
@@ -12,6 +12,7 @@ use kiln::api::pod::facts;
 use kiln::api::{Key, Kind, Object, meta, well_known};
 use kiln::store::{Change, Event, Store, Visibility, Watch};
 
+use crate::cron::{self, CronBooks};
 use crate::rules;
 
 pub const JOB_CONTROLLER: &str = "job-controller";
@@ -42,6 +43,7 @@ pub struct Books {
     pub revision: u64,
     /// By uid, those that exist.
     pub jobs: BTreeMap<String, JobBook>,
+    pub cron_jobs: CronBooks,
     /// Uids of pods that were released, which happens once.
     released: BTreeSet<String>,
 }
@@ -95,6 +97,11 @@ pub fn is_tracked(pod: &Pod) -> bool {
     meta::has_finalizer(&pod.metadata, well_known::FINALIZER_JOB_TRACKING)
 }
 
+/// The uid of the Job whose selector matches the pod.
+fn wanted_by(pod: &Pod) -> Option<&str> {
+    meta::label(&pod.metadata, well_known::LABEL_CONTROLLER_UID)
+}
+
 fn owner(pod: &Pod) -> Option<String> {
     meta::controller_of(&pod.metadata).filter(|o| o.kind == "Job").map(|o| o.uid.clone())
 }
@@ -102,9 +109,12 @@ fn owner(pod: &Pod) -> Option<String> {
 impl Books {
     fn apply(&mut self, events: &[Arc<Event>], by: By, now: Timestamp) {
         let mut done: BTreeMap<String, Done> = BTreeMap::new();
+        let mut of_cron_jobs: BTreeMap<String, cron::Done> = BTreeMap::new();
         for event in events {
-            self.take(event, by, &mut done);
+            let before = self.take(event, by, &mut done);
+            self.cron_jobs.take(event, before.as_ref(), by, &mut of_cron_jobs);
         }
+        self.cron_jobs.check(&of_cron_jobs, by, now);
         if by.is(SCHEDULER) {
             self.check_capacity();
         }
@@ -115,7 +125,8 @@ impl Books {
         }
     }
 
-    fn take(&mut self, event: &Event, by: By, done: &mut BTreeMap<String, Done>) {
+    /// Answers what was there before.
+    fn take(&mut self, event: &Event, by: By, done: &mut BTreeMap<String, Done>) -> Option<Object> {
         let (object, id) = (&event.object, (event.object.kind(), event.object.key()));
         assert!(event.revision > self.revision, "revision {} comes after {}", event.revision, self.revision);
         assert_eq!(object.revision(), event.revision, "{id:?}");
@@ -147,10 +158,12 @@ impl Books {
             Object::Pod(pod) => {
                 let before = before.as_ref().and_then(Object::as_pod);
                 check_pod(pod, before, event.change, by);
+                self.check_adoption(pod, before, by);
                 self.take_pod(event, pod, before, by, done);
             }
             _ => {}
         }
+        before
     }
 
     fn take_job(&mut self, event: &Event, job: &Arc<Job>, before: Option<&Object>, done: &mut BTreeMap<String, Done>) {
@@ -206,6 +219,23 @@ impl Books {
         }
     }
 
+    /// A pod that nobody owned is taken by the Job whose selector matches it.
+    fn check_adoption(&self, pod: &Pod, before: Option<&Arc<Pod>>, by: By) {
+        let (Some(before), Some(uid)) = (before, owner(pod)) else { return };
+        if owner(before).is_some() {
+            return;
+        }
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let book = self.jobs.get(&uid).unwrap_or_else(|| panic!("pod {name} was taken by a Job that is gone"));
+        assert!(by.is(JOB_CONTROLLER), "pod {name} was taken by {by:?}");
+        assert_eq!(wanted_by(pod), Some(&*uid), "pod {name} was taken by a Job that does not match it");
+        assert!(is_tracked(pod), "pod {name} was taken, and its end will not be counted");
+        let is_late = self.released.contains(pod.metadata.uid.as_deref().unwrap_or_default());
+        assert!(!is_late, "pod {name} was taken again after its end was counted");
+        let leaving = meta::is_deleting(&before.metadata) || meta::is_deleting(&book.job.metadata);
+        assert!(!leaving && !rules::is_finished(&book.job), "pod {name} was taken too late");
+    }
+
     /// Whether an owner of the object is there, and does not wait for what it owns to go first.
     fn is_kept(&self, object: &Object) -> bool {
         let waits = |owner: &Object| {
@@ -257,7 +287,8 @@ fn check_pod(pod: &Pod, before: Option<&Arc<Pod>>, change: Change, by: By) {
     if let Some(node) = facts::node(before) {
         assert_eq!(Some(node), facts::node(pod), "pod {name} was placed twice");
     }
-    assert!(is_tracked(before) || !is_tracked(pod), "pod {name} is tracked again");
+    let is_adopted = owner(before).is_none() && owner(pod).is_some();
+    assert!(is_tracked(before) || is_adopted || !is_tracked(pod), "pod {name} is tracked again");
     let loses_owner = owner(before).is_some() && owner(pod).is_none();
     assert!(!loses_owner || by.is(GARBAGE_COLLECTOR) || change == Change::Deleted, "pod {name} lost its owner");
 }
@@ -355,6 +386,9 @@ impl Auditor {
                 Object::Pod(pod) => {
                     assert!(held || facts::is_finished(pod), "pod {key} never ends: {:?}", pod.status);
                     let owner = owner(pod).map(|uid| self.books.jobs.get(&uid).expect("garbage is collected"));
+                    let by = wanted_by(pod).and_then(|uid| self.books.jobs.get(uid));
+                    let is_wanted = by.is_some_and(|book| !rules::is_finished(&book.job));
+                    assert!(owner.is_some() || !is_wanted, "pod {key} is never taken by the Job that it matches");
                     let waits = owner.is_some_and(|book| !rules::is_finished(&book.job));
                     assert!(!is_tracked(pod) || waits, "pod {key} is never released");
                 }
@@ -364,6 +398,7 @@ impl Auditor {
         for book in self.books.jobs.values() {
             rules::at_rest(book, now);
         }
+        self.books.cron_jobs.at_rest();
     }
 }
 

@@ -4,15 +4,18 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 use kiln::api::deletion::{self, Deletion, Options};
-use kiln::api::{Key, Kind, Object, admission, meta};
+use kiln::api::{Key, Kind, Object, admission, meta, well_known};
 use kiln::control::runner::Runner;
 use kiln::control::{Controller, Effect, Plan, Queue, Seen};
 use kiln::ids::Ids;
 use kiln::store::{Precondition, Store, Tx};
+use serde_json::json;
 
 use crate::books::{JOB_CONTROLLER, is_tracked};
+use crate::cron::CRON_JOB_CONTROLLER;
 
 /// What somebody does to the objects of a decision before it is committed.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +23,7 @@ pub enum Meddling {
     /// Writes an annotation, so that the version that the decision rests on is the last no more.
     Touch,
     Delete,
-    /// Takes the name of a pod that is to be created.
+    /// Takes the name of a pod or a Job that is to be created.
     TakeName,
 }
 
@@ -35,6 +38,33 @@ pub enum Sabotage {
     MakesOneMore,
     /// An end that was announced is taken back.
     ChangesItsMind,
+    /// A Job is made, and its time is not noted.
+    ForgetsTheTime,
+    /// A Job is made, and is not listed.
+    ForgetsToList,
+    /// A Job is made for the time after the one that is due.
+    IsEarly,
+    /// Nothing is deleted.
+    KeepsAll,
+    /// A Job that goes on is deleted.
+    DropsTooMuch,
+    /// A field of the spec is as if it were not there.
+    Overlooks(&'static str),
+}
+
+impl Sabotage {
+    pub const OF_CRON_JOBS: &[Sabotage] = &[
+        Sabotage::ForgetsTheTime,
+        Sabotage::ForgetsToList,
+        Sabotage::IsEarly,
+        Sabotage::KeepsAll,
+        Sabotage::DropsTooMuch,
+        Sabotage::Overlooks("concurrencyPolicy"),
+        Sabotage::Overlooks("suspend"),
+        Sabotage::Overlooks("startingDeadlineSeconds"),
+        Sabotage::Overlooks("timeZone"),
+        Sabotage::Overlooks("successfulJobsHistoryLimit"),
+    ];
 }
 
 /// Where the world and the controllers leave word for each other.
@@ -90,6 +120,55 @@ impl Desk {
         plan.effects.extend(more);
     }
 
+    /// What a bad controller sees of a CronJob.
+    fn misread(&self, object: &Object) -> Option<Object> {
+        let Some(Sabotage::Overlooks(field)) = self.shared.lock().unwrap().sabotage else { return None };
+        let mut cron_job = CronJob::clone(object.as_cron_job()?);
+        let mut spec = serde_json::to_value(&cron_job.spec).expect("it is JSON");
+        spec.as_object_mut().expect("a spec is an object").remove(field);
+        cron_job.spec = serde_json::from_value(spec).expect("it is a spec");
+        Some(cron_job.into())
+    }
+
+    /// Likewise with a CronJob.
+    fn spoil_schedule(&self, store: &Store, plan: &mut Plan, now: Timestamp) {
+        let Some(sabotage) = self.shared.lock().unwrap().sabotage else { return };
+        let starts = plan.effects.iter().any(|e| matches!(e, Effect::Create(_)));
+        let mut more = None;
+        for effect in &mut plan.effects {
+            match (sabotage, effect) {
+                (Sabotage::Overlooks(_), Effect::Update(Object::CronJob(cron_job))) => {
+                    let stored = store.get(Kind::CronJob, &Object::CronJob(cron_job.clone()).key());
+                    let spec = stored.as_ref().and_then(Object::as_cron_job).map(|stored| stored.spec.clone());
+                    Arc::make_mut(cron_job).spec = spec.expect("it is there");
+                }
+                (Sabotage::ForgetsToList, Effect::Update(Object::CronJob(cron_job))) if starts => {
+                    Arc::make_mut(cron_job).status.get_or_insert_default().active = None;
+                }
+                (Sabotage::IsEarly, Effect::Create(job)) => {
+                    let (key, a_minute_later) = (job.key(), meta::add_seconds(now, 60));
+                    let name = key.name.rsplit_once('-').map_or("", |(name, _)| name);
+                    let minute = a_minute_later.as_second() / 60;
+                    let time = Timestamp::from_second(minute * 60).expect("it is a time").to_string();
+                    job.meta_mut().name = Some(format!("{name}-{minute}"));
+                    meta::set_annotation(job.meta_mut(), well_known::ANNOTATION_SCHEDULED, time);
+                }
+                (Sabotage::DropsTooMuch, Effect::Update(Object::CronJob(cron_job))) => {
+                    let active = cron_job.status.iter().flat_map(|s| s.active.iter().flatten());
+                    let mut names = active.filter_map(|listed| listed.name.clone());
+                    more = names.find_map(|name| store.get(Kind::Job, &Key::new("default", name)));
+                }
+                _ => {}
+            }
+        }
+        plan.effects.retain(|effect| match (sabotage, effect) {
+            (Sabotage::ForgetsTheTime, Effect::Update(Object::CronJob(_))) => !starts,
+            (Sabotage::KeepsAll, Effect::Update(Object::Job(_))) => false,
+            _ => true,
+        });
+        plan.effects.extend(more.map(|job| Effect::Update(deletion::over(&job, now))));
+    }
+
     /// The next decision is to be meddled with.
     pub fn ask(&self, meddling: Option<Meddling>) {
         let mut shared = self.shared.lock().unwrap();
@@ -115,8 +194,8 @@ impl Desk {
 
     fn against(&self, store: &Store, effect: &Effect, meddling: Meddling, now: Timestamp) -> Option<Tx> {
         let (kind, key) = match (effect, meddling) {
-            (Effect::Create(object), Meddling::TakeName) if object.kind() == Kind::Pod => {
-                return Some(Tx::new().create(self.squatter(object.key(), now)));
+            (Effect::Create(object), Meddling::TakeName) if matches!(object.kind(), Kind::Pod | Kind::Job) => {
+                return Some(Tx::new().create(self.squatter(object.kind(), object.key(), now)));
             }
             (_, Meddling::TakeName) | (Effect::Create(_), _) => return None,
             (Effect::Update(object), _) => (object.kind(), object.key()),
@@ -138,13 +217,14 @@ impl Desk {
         Some(Tx::new().update(stored))
     }
 
-    /// A pod of nobody's, under a given name.
-    fn squatter(&self, key: Key, now: Timestamp) -> Object {
-        let value = serde_json::json!({"metadata": {"name": key.name, "namespace": key.namespace},
-            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "squatter"}]}});
-        let pod = Object::deserialize(Kind::Pod, value).expect("it is a pod");
+    /// A pod or a Job of nobody's, under a given name.
+    fn squatter(&self, kind: Kind, key: Key, now: Timestamp) -> Object {
+        let pod = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "squatter"}]});
+        let spec = if kind == Kind::Job { json!({"template": {"spec": pod}}) } else { pod };
+        let value = json!({"metadata": {"name": key.name, "namespace": key.namespace}, "spec": spec});
+        let squatter = Object::deserialize(kind, value).expect("it is one of them");
         let stamp = admission::Stamp { now, uid: self.ids.uid(), suffix: "" };
-        admission::create(pod, &stamp).expect("it is legal")
+        admission::create(squatter, &stamp).expect("it is legal")
     }
 }
 
@@ -169,7 +249,12 @@ impl<C: Controller> Controller for Checked<C> {
     }
 
     fn observe(&mut self, seen: &Seen<'_>, queue: &mut Queue<C::Key>, now: Timestamp) {
-        self.inner.observe(seen, queue, now);
+        match self.desk.misread(seen.object) {
+            Some(object) if C::NAME == CRON_JOB_CONTROLLER => {
+                self.inner.observe(&Seen { object: &object, ..*seen }, queue, now);
+            }
+            _ => self.inner.observe(seen, queue, now),
+        }
     }
 
     fn reconcile(&mut self, key: &C::Key, now: Timestamp) -> Plan {
@@ -178,8 +263,10 @@ impl<C: Controller> Controller for Checked<C> {
             let again = self.inner.reconcile(key, now);
             assert_eq!(nameless(&plan), nameless(&again), "{} decides {key:?} in two ways", C::NAME);
         }
-        if C::NAME == JOB_CONTROLLER {
-            self.desk.spoil(&mut plan);
+        match C::NAME {
+            JOB_CONTROLLER => self.desk.spoil(&mut plan),
+            CRON_JOB_CONTROLLER => self.desk.spoil_schedule(&self.store, &mut plan, now),
+            _ => {}
         }
         self.desk.meddle(&self.store, &plan, now);
         plan
@@ -189,10 +276,22 @@ impl<C: Controller> Controller for Checked<C> {
 /// The plan without what is drawn at random.
 fn nameless(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
+    let jobs: Vec<String> = plan.effects.iter().filter_map(new_job).collect();
+    for effect in &mut plan.effects {
+        let (Effect::Create(object) | Effect::Update(object)) = effect;
+        for uid in &jobs {
+            // It is also in labels, in the selector, and where its CronJob lists it.
+            let text = String::from_utf8(object.to_json()).expect("JSON is text").replace(uid, "new");
+            *object = Object::from_json(object.kind(), text.as_bytes()).expect("it is still one");
+        }
+    }
     for effect in &mut plan.effects {
         if let Effect::Create(object) = effect {
             let meta = object.meta_mut();
-            (meta.name, meta.uid) = (None, None);
+            meta.uid = None;
+            if meta.generate_name.is_some() {
+                meta.name = None;
+            }
         }
     }
     for note in &mut plan.notes {
@@ -201,6 +300,14 @@ fn nameless(plan: &Plan) -> Plan {
         }
     }
     plan
+}
+
+/// The uid of the Job that it creates.
+fn new_job(effect: &Effect) -> Option<String> {
+    match effect {
+        Effect::Create(Object::Job(job)) => job.metadata.uid.clone(),
+        _ => None,
+    }
 }
 
 /// A part of the program that takes its steps when it is told to.

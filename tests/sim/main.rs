@@ -8,8 +8,9 @@
 //! KILN_SIM_SEEDS=500   that many seeds, from KILN_SIM_FROM (1 if it is not set)
 //! ```
 //!
-//! [`world`] chooses the steps, [`actions`] are the users', [`shapes`] the Jobs they make, [`node`] the node, [`checked`]
-//! watches the controllers, [`follow`] are slow watchers, [`books`] and [`rules`] are the auditor's.
+//! [`world`] chooses the steps, [`actions`] and [`cron_actions`] are the users', [`shapes`] the Jobs they make, [`node`] the
+//! node, [`checked`] watches the controllers, [`follow`] are slow watchers, [`books`], [`rules`], [`cron`] and [`calendar`]
+//! are the auditor's.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +20,10 @@
 
 mod actions;
 mod books;
+mod calendar;
 mod checked;
+mod cron;
+mod cron_actions;
 mod follow;
 mod indexed;
 mod node;
@@ -99,6 +103,10 @@ fn a_controller_that_makes_mistakes_is_found_out() {
     {
         let ends_well = |seed| catch_unwind(|| World::new(seed).sabotaged(sabotage).run()).is_ok();
         assert!(!(1..=5).all(ends_well), "nobody noticed that the Job controller {sabotage:?}");
+    }
+    for sabotage in Sabotage::OF_CRON_JOBS {
+        let ends_well = |seed| catch_unwind(|| World::new(seed).with_cron_jobs().sabotaged(*sabotage).run()).is_ok();
+        assert!(!(1..=8).all(ends_well), "nobody noticed that the CronJob controller {sabotage:?}");
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread::Thread;
 use bytes::Bytes;
 use kiln::clock::Clock;
 use kiln::control::Recorder;
+use kiln::controllers::cronjob::CronJobController;
 use kiln::controllers::event_ttl::EventTtl;
 use kiln::controllers::gc::GarbageCollector;
 use kiln::controllers::job::JobController;
@@ -21,6 +22,7 @@ use kiln::scheduler::Scheduler;
 use kiln::store::{Store, Tx};
 use tokio_util::sync::CancellationToken;
 
+use crate::calendar;
 use crate::checked::{Actor, Desk, Start};
 use crate::follow::Follower;
 use crate::node::FakeNode;
@@ -30,6 +32,7 @@ use kiln::api::Kind;
 fn controllers(start: &Start<'_>, ids: &Ids) -> Vec<Box<dyn Actor>> {
     vec![
         start.pure(JobController::new(ids.clone())),
+        start.pure(CronJobController::new(ids.clone(), calendar::zone(None))),
         start.pure(GarbageCollector::default()),
         start.pure(EventTtl::default()),
         start.pure(TtlAfterFinished::default()),
@@ -54,7 +57,7 @@ impl Process {
         let start = Start { store: &store, recorder: &recorder, desk, now: clock.now() };
         let actors = controllers(&start, ids);
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
-        let followed = [Kind::Job, Kind::Pod, Kind::Event];
+        let followed = [Kind::Job, Kind::Pod, Kind::Event, Kind::CronJob];
         Process {
             actors,
             node: FakeNode::new(cluster, clock.clone()),

@@ -84,7 +84,7 @@ pub fn count_indexes(text: &str, completions: i32) -> Result<i32, String> {
     Ok(total)
 }
 
-fn parse_interval(interval: &str, completions: i32) -> Result<(i32, i32), String> {
+pub(super) fn parse_interval(interval: &str, completions: i32) -> Result<(i32, i32), String> {
     let index = |text: &str| {
         // Unlike Kubernetes' Atoi this takes no sign: there is no index `+1`.
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {

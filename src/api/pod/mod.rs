@@ -9,6 +9,7 @@ mod fields_test;
 #[cfg(test)]
 mod pods_test;
 pub mod qos;
+pub mod status;
 mod supported;
 mod supported_container;
 mod supported_volume;

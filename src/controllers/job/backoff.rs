@@ -16,11 +16,15 @@ use crate::api::{meta, well_known};
 /// Failures whose time is remembered, for pods that are seen out of order; of older ones the number is.
 const REMEMBERED: usize = 8;
 
+/// When a pod ended, as [`ended_at`] has it, and the second that its status tells. Both, because of two pods that are
+/// first seen at the same moment the one may have ended a second before the other.
+type End = (Timestamp, Timestamp);
+
 /// The failures since the last success, in order of time.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Backoff {
-    last_success: Option<Timestamp>,
-    failures: Vec<Timestamp>,
+    last_success: Option<End>,
+    failures: Vec<End>,
     /// How many there were before those.
     older: u32,
 }
@@ -43,7 +47,7 @@ impl Backoff {
         if facts::is_disrupted(pod) || !facts::is_finished(pod) {
             return;
         }
-        let finished = ended_at(pod, now);
+        let finished = (ended_at(pod, now), facts::finished_at(pod));
         if facts::has_succeeded(pod) {
             self.last_success = self.last_success.max(Some(finished));
             let before = self.failures.len();
@@ -63,9 +67,10 @@ impl Backoff {
 
     /// When the next pod may be created; `None` if at once. Failures before `since` were those of an earlier attempt.
     pub fn until(&self, setting: &Setting, since: Option<Timestamp>) -> Option<Timestamp> {
-        let recent = self.failures.len() - since.map_or(0, |since| self.failures.partition_point(|at| *at < since));
+        let recent =
+            self.failures.len() - since.map_or(0, |since| self.failures.partition_point(|(at, _)| *at < since));
         let older = if recent == self.failures.len() { self.older } else { 0 };
-        let last = self.failures.last().filter(|_| recent > 0)?;
+        let (last, _) = self.failures.last().filter(|_| recent > 0)?;
         let failures = u32::try_from(recent).unwrap_or(u32::MAX).saturating_add(older);
         Some(last.saturating_add(setting.delay(failures)).unwrap_or(Timestamp::MAX))
     }
@@ -87,6 +92,19 @@ mod tests {
             backoff.observe(&finished_pod(at(second), succeeded), at(second));
         }
         backoff.until(&Setting::default(), None).map(|t| t.as_second())
+    }
+
+    #[test]
+    fn a_failure_a_second_after_a_success_counts_also_if_both_are_seen_at_once() {
+        for seen in [false, true] {
+            let mut backoff = Backoff::default();
+            // In either order.
+            for succeeded in [seen, !seen] {
+                let end = if succeeded { 6 } else { 7 };
+                backoff.observe(&finished_pod(at(end), succeeded), at(7));
+            }
+            assert_eq!(backoff.until(&Setting::default(), None), Some(at(17)));
+        }
     }
 
     #[test]

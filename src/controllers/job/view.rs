@@ -18,14 +18,54 @@ use crate::store::Change;
 #[derive(Default)]
 pub struct View {
     jobs: HashMap<Key, Entry>,
-    /// By namespace: the pods that nobody owns, and the Jobs whose selector somebody wrote.
+    /// The Jobs that are there, by uid.
+    by_uid: HashMap<String, Key>,
+    /// By namespace.
     free: HashMap<String, Free>,
 }
 
+/// The pods that nobody owns, and how a Job finds those it may take without looking at all of them: a selector that the
+/// API made demands the label with the uid of its Job. Only Jobs whose selector does not are asked about every pod.
 #[derive(Default)]
 struct Free {
     pods: BTreeMap<String, Arc<Pod>>,
+    /// Names of pods by the uid in their label.
+    labelled: HashMap<String, BTreeSet<String>>,
+    /// Jobs whose selector does not demand their uid.
     jobs: BTreeSet<String>,
+}
+
+impl Free {
+    fn insert(&mut self, name: &str, pod: &Arc<Pod>) {
+        self.remove(name);
+        if let Some(uid) = uid_in_label(pod) {
+            self.labelled.entry(uid.to_owned()).or_default().insert(name.to_owned());
+        }
+        self.pods.insert(name.to_owned(), pod.clone());
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Arc<Pod>> {
+        let pod = self.pods.remove(name)?;
+        if let Some(uid) = uid_in_label(&pod)
+            && let Some(names) = self.labelled.get_mut(uid)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.labelled.remove(uid);
+            }
+        }
+        Some(pod)
+    }
+
+    /// Those among which a Job finds its own: with the uid, if its selector demands that, or all.
+    fn candidates(&self, uid: Option<&str>) -> Vec<(&String, &Arc<Pod>)> {
+        match uid {
+            Some(uid) => {
+                self.labelled.get(uid).into_iter().flatten().filter_map(|name| self.pods.get_key_value(name)).collect()
+            }
+            None => self.pods.iter().collect(),
+        }
+    }
 }
 
 /// A Job by name. The pods of an earlier Job of that name may still be there, under its uid.
@@ -44,12 +84,15 @@ fn owner(pod: &Pod) -> Option<(Key, String)> {
     Some((Key::new(pod.metadata.namespace.clone().unwrap_or_default(), owner.name.clone()), owner.uid.clone()))
 }
 
-fn job_by_label(pod: &Pod) -> Option<&str> {
-    meta::label(&pod.metadata, well_known::LABEL_JOB_NAME)
+fn uid_in_label(pod: &Pod) -> Option<&str> {
+    meta::label(&pod.metadata, well_known::LABEL_CONTROLLER_UID)
 }
 
-fn is_manual(job: &Job) -> bool {
-    job.spec.as_ref().and_then(|spec| spec.manual_selector) == Some(true)
+/// The uid of the Job, if its selector demands it.
+fn demanded_uid(job: &Job) -> Option<&str> {
+    let labels = job.spec.as_ref()?.selector.as_ref()?.match_labels.as_ref()?;
+    let demanded = labels.get(well_known::LABEL_CONTROLLER_UID).map(String::as_str);
+    demanded.filter(|uid| job.metadata.uid.as_deref() == Some(uid))
 }
 
 impl View {
@@ -90,6 +133,11 @@ impl View {
         let entry = self.jobs.entry(key.clone()).or_default();
         let same = |known: &Arc<Job>| known.metadata.uid == job.metadata.uid;
         let is_known = entry.job.as_ref().is_some_and(same);
+        if (is_deleted || !is_known)
+            && let Some(uid) = entry.job.as_ref().and_then(|known| known.metadata.uid.as_ref())
+        {
+            self.by_uid.remove(uid);
+        }
         entry.job = (!is_deleted).then(|| job.clone());
         if is_deleted {
             (entry.selector, entry.adoptable) = (None, BTreeMap::new());
@@ -115,13 +163,17 @@ impl View {
         for pod in pods {
             self.observe_owned(&pod, false, false, now);
         }
+        if let Some(uid) = &job.metadata.uid {
+            self.by_uid.insert(uid.clone(), key.clone());
+        }
+        let uid = demanded_uid(job);
         let free = self.free.entry(key.namespace.clone()).or_default();
-        match is_manual(job) {
-            true => free.jobs.insert(key.name.clone()),
-            false => free.jobs.remove(&key.name),
+        match uid {
+            Some(_) => free.jobs.remove(&key.name),
+            None => free.jobs.insert(key.name.clone()),
         };
         let Some(entry) = self.jobs.get_mut(key) else { return };
-        let wanted = free.pods.iter().filter(|(_, pod)| entry.wants(pod));
+        let wanted = free.candidates(uid).into_iter().filter(|(_, pod)| entry.wants(pod));
         entry.adoptable = wanted.map(|(name, pod)| (name.clone(), pod.clone())).collect();
         self.drop_free(&key.namespace);
     }
@@ -141,19 +193,19 @@ impl View {
         Some(key)
     }
 
-    /// A pod that nobody owns concerns the Job by whose uid it is labelled, and those whose selector somebody wrote.
-    /// Also the Job by whose uid it was labelled before.
+    /// A pod that nobody owns concerns the Job by whose uid it is labelled or was before, and those whose selector does not
+    /// ask for a uid.
     fn observe_free(&mut self, pod: &Arc<Pod>, old: Option<&Pod>, change: Change, mut concerns: impl FnMut(Key)) {
         let (namespace, name) = (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone());
         let name = name.unwrap_or_default();
         let free = self.free.entry(namespace.clone()).or_default();
         if change == Change::Deleted {
-            free.pods.remove(&name);
+            free.remove(&name);
         } else {
-            free.pods.insert(name.clone(), pod.clone());
+            free.insert(&name, pod);
         }
-        let labelled = iter::once(pod.as_ref()).chain(old).filter_map(job_by_label);
-        let jobs: BTreeSet<&str> = free.jobs.iter().map(String::as_str).chain(labelled).collect();
+        let jobs: BTreeSet<&str> =
+            free.jobs.iter().map(String::as_str).chain(labelled(&self.by_uid, &namespace, pod, old)).collect();
         for job in jobs {
             let key = Key::new(namespace.clone(), job);
             let Some(entry) = self.jobs.get_mut(&key) else { continue };
@@ -172,11 +224,10 @@ impl View {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let Some(free) = self.free.get_mut(namespace) else { return };
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        if free.pods.remove(name).is_none() {
+        if free.remove(name).is_none() {
             return;
         }
-        let labelled = iter::once(pod).chain(old).filter_map(job_by_label);
-        for job in free.jobs.iter().map(String::as_str).chain(labelled) {
+        for job in free.jobs.iter().map(String::as_str).chain(labelled(&self.by_uid, namespace, pod, old)) {
             if let Some(entry) = self.jobs.get_mut(&Key::new(namespace, job)) {
                 entry.adoptable.remove(name);
             }
@@ -208,6 +259,13 @@ impl View {
             }
         }
     }
+}
+
+/// The Jobs of the namespace by whose uid the pod is labelled, or was.
+fn labelled<'a>(by_uid: &'a HashMap<String, Key>, namespace: &str, pod: &Pod, old: Option<&Pod>) -> Vec<&'a str> {
+    let uids = iter::once(pod).chain(old).filter_map(uid_in_label);
+    let keys = uids.filter_map(|uid| by_uid.get(uid)).filter(|key| key.namespace == namespace);
+    keys.map(|key| key.name.as_str()).collect()
 }
 
 impl Entry {

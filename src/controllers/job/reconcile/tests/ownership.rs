@@ -76,6 +76,54 @@ fn a_pod_that_is_being_deleted_and_a_job_that_is_take_nothing() {
     assert_eq!(w.pods["late"].metadata.owner_references, None);
 }
 
+/// A free pod with these labels besides its own.
+fn labelled(name: &str, labels: &[(&str, &str)]) -> Pod {
+    let mut pod = free_pod(name, "a");
+    let own = pod.metadata.labels.as_mut().unwrap();
+    own.extend(labels.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())));
+    pod
+}
+
+#[test]
+fn a_selector_that_the_api_made_takes_by_the_uid_and_by_nothing_else() {
+    let uid = well_known::LABEL_CONTROLLER_UID;
+    let made = json!({"completions": 3, "parallelism": 3, "selector": {"matchLabels": {uid: "job"}}});
+    let mut w = world_of(made);
+    w.change(|spec| {
+        let labels = spec.template.metadata.as_mut().unwrap().labels.as_mut().unwrap();
+        labels.insert(uid.to_owned(), "job".to_owned());
+    });
+    w.set_pod(labelled("by-uid", &[(uid, "job")]));
+    w.set_pod(labelled("by-name", &[(well_known::LABEL_JOB_NAME, "j"), (well_known::LABEL_JOB_NAME_OLD, "j")]));
+    w.set_pod(labelled("by-old-uid", &[(well_known::LABEL_CONTROLLER_UID_OLD, "job")]));
+    w.set_pod(labelled("of-another", &[(uid, "other")]));
+    let entry = w.view.entry(&crate::api::Key::new("default", "j")).unwrap();
+    assert_eq!(entry.adoptable.keys().collect::<Vec<_>>(), ["by-uid"]);
+    w.settle();
+    let taken = |name: &str| meta::controller_of(&w.pods[name].metadata).is_some();
+    assert_eq!(["by-uid", "by-name", "by-old-uid", "of-another"].map(taken), [true, false, false, false]);
+    assert_eq!(w.numbers(), (3, 0, 0));
+}
+
+#[test]
+fn a_pod_is_found_by_its_uid_whichever_of_the_two_comes_first() {
+    let uid = well_known::LABEL_CONTROLLER_UID;
+    let key = crate::api::Key::new("default", "j");
+    let mut w = world_of(json!({"selector": {"matchLabels": {uid: "job"}}}));
+    w.view = View::default();
+    w.set_pod(labelled("early", &[(uid, "job")]));
+    w.set_pod(labelled("other", &[(uid, "other")]));
+    w.tell_job();
+    assert_eq!(w.view.entry(&key).unwrap().adoptable.keys().collect::<Vec<_>>(), ["early"]);
+    w.set_pod(labelled("early", &[(uid, "other")]));
+    assert!(w.view.entry(&key).unwrap().adoptable.is_empty(), "labelled for another");
+    w.set_pod(labelled("early", &[(uid, "job")]));
+    assert!(!w.view.entry(&key).unwrap().adoptable.is_empty(), "and back");
+    w.settle();
+    assert_eq!(meta::controller_of(&w.pods["early"].metadata).unwrap().uid, "job");
+    assert_eq!(w.view.entry(&key).unwrap().adoptable.len(), 0, "taken");
+}
+
 #[test]
 fn a_pod_that_was_labelled_otherwise_before_it_was_taken_is_not_wanted_any_more() {
     let mut w = world_of(json!({"selector": {"matchLabels": {"app": "a"}}}));
