@@ -13,15 +13,19 @@ use crate::api::Kind;
 
 /// The API. The caller may merge further routes, and puts all behind [`super::guarded`].
 pub fn router(api: Api) -> Router {
-    let mut router = Router::new()
-        .route("/api", get(core_versions))
-        .route("/apis", get(groups))
-        .route("/api/{version}", get(core_resources))
-        .route("/apis/{group}", get(group))
-        .route("/apis/{group}/{version}", get(group_resources))
+    // The clients that are generated from Kubernetes' OpenAPI document end these with a slash, others do not.
+    let mut router = ["", "/"].into_iter().fold(Router::new(), |router, slash| {
+        router
+            .route(&format!("/api{slash}"), get(core_versions))
+            .route(&format!("/apis{slash}"), get(groups))
+            .route(&format!("/api/{{version}}{slash}"), get(core_resources))
+            .route(&format!("/apis/{{group}}{slash}"), get(group))
+            .route(&format!("/apis/{{group}}/{{version}}{slash}"), get(group_resources))
+            .route(&format!("/version{slash}"), get(version))
+    });
+    router = router
         .route("/openapi/v3", get(openapi_index))
         .route("/openapi/v3/{*path}", get(openapi_document))
-        .route("/version", get(version))
         .route("/metrics", get(metrics::read))
         .route("/livez", get(health::live))
         .route("/livez/{check}", get(health::live_one))
@@ -62,7 +66,7 @@ fn resource_routes(kind: Kind) -> Router<Api> {
     }
     if kind == Kind::Pod {
         router = router.route(&format!("{object}/log"), get(pod_log::read));
-        for absent in ["attach", "exec", "portforward"] {
+        for absent in ["attach", "ephemeralcontainers", "exec", "portforward"] {
             router = router.route(&format!("{object}/{absent}"), any(move || no_such_thing(absent)));
         }
     }
@@ -78,6 +82,9 @@ async fn no_such_thing(what: &'static str) -> Refusal {
         "token" => "kiln has no tokens for service accounts: modules have no access to the API, and clients use the \
                     server's own token"
             .to_owned(),
+        "ephemeralcontainers" => {
+            "a pod here has the containers that it starts with: none can be added to debug it".to_owned()
+        }
         what => format!("a pod here is a WASI module, one program without a shell: there is nothing to {what}"),
     })
 }
