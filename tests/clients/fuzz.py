@@ -10,8 +10,9 @@ ENDLESS = ("watch", "follow", "sendInitialEvents")
 
 
 @schemathesis.hook
-def map_query(context, query):
-    return {name: value for name, value in (query or {}).items() if name not in ENDLESS}
+def before_call(context, case, kwargs):
+    for name in ENDLESS:
+        (case.query or {}).pop(name, None)
 
 
 @schemathesis.check

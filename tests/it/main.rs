@@ -25,7 +25,6 @@ mod kube_rs;
 mod kube_rs_watch;
 mod kubeconfig;
 mod kubectl;
-mod kubectl;
 mod kubectl_create;
 mod kubectl_read;
 mod kubectl_refused;
