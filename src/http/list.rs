@@ -15,7 +15,7 @@ use super::Api;
 use super::compress::LONG;
 use super::error::{Refusal, json_response};
 use super::form::Form;
-use super::request::{Params, Target};
+use super::request::{Params, Plain, Target};
 use super::revision::{self, At};
 use super::selection::Selection;
 use super::serve::Stopping;
@@ -28,6 +28,7 @@ const PIECE: usize = 64 << 10;
 
 pub async fn collection(
     State(api): State<Api>,
+    _: Plain,
     target: Target,
     params: Params,
     form: Form,

@@ -14,7 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::Api;
 use super::compress::Live;
 use super::error::Refusal;
-use super::request::{Params, Target};
+use super::request::{Params, Plain, Target};
 use super::resource;
 use super::serve::Stopping;
 use crate::api::pod::facts;
@@ -23,6 +23,7 @@ use crate::logs::{LogId, Query, Stream};
 
 pub async fn read(
     State(api): State<Api>,
+    _: Plain,
     target: Target,
     params: Params,
     stopping: Stopping,

@@ -118,6 +118,26 @@ pub fn dry_run(options: &'static str, values: &[&str]) -> Result<bool, Refusal> 
     }
 }
 
+/// A request that is content with an answer over plain HTTP. Dashboards in a browser ask for watches and logs as
+/// WebSockets; an answer that ignored it would look to them like a broken connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl<S: Send + Sync> FromRequestParts<S> for Plain {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Plain, Refusal> {
+        let protocols = parts.headers.get_all(header::UPGRADE).iter().filter_map(|v| v.to_str().ok());
+        match protocols.flat_map(|v| v.split(',')).any(|p| p.trim().eq_ignore_ascii_case("websocket")) {
+            false => Ok(Plain),
+            true => Err(Refusal::NotImplemented(
+                "WebSockets are not spoken here; send the same request without 'Upgrade', and read the answer as it comes"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validation {
     Strict,

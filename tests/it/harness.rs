@@ -1,12 +1,13 @@
 //! Starts the real binary, talks to it, and says what it last saw when something does not come true.
 
 use std::fmt::Debug;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub const KILN: &str = env!("CARGO_BIN_EXE_kiln");
@@ -94,6 +95,15 @@ impl Server {
         std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
     }
 
+    /// Ends it as an operator does, with SIGTERM, and waits until it has brought everything to disk.
+    pub fn stop(mut self) -> tempfile::TempDir {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended}");
+        std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap())
+    }
+
     pub fn push(&self, name: &str, module: &[u8]) {
         let (code, answer) = self.send("PUT", &format!("/modules/{name}"), "application/wasm", module);
         assert!((200..300).contains(&code), "{code} {answer}");
@@ -172,6 +182,13 @@ impl Server {
         })
     }
 
+    /// Writes a file beside the state of the server, and answers its path.
+    pub fn file(&self, name: &str, text: &str) -> String {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
     pub fn kubectl(&self, args: &[&str]) -> Output {
         self.kubectl_command().args(["--server", &self.url]).args(args).output().unwrap()
     }
@@ -184,7 +201,11 @@ impl Server {
         let home = self.dir.path().join("home");
         std::fs::create_dir_all(&home).unwrap();
         let mut command = Command::new(kubectl);
-        command.env("HOME", &home).env_remove("KUBECONFIG").current_dir(env!("CARGO_MANIFEST_DIR"));
+        command
+            .env("HOME", &home)
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         command
     }
 
@@ -194,6 +215,86 @@ impl Server {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "kubectl {args:?}: {}{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
+    }
+
+    /// The stdout of a `kubectl` that succeeds when it is given this on its stdin.
+    pub fn kubectl_given(&self, args: &[&str], input: &str) -> String {
+        let mut command = self.kubectl_command();
+        command.args(["--server", &self.url]).args(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "kubectl {args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// The stderr of a `kubectl` that fails, with exit code 1 and without having crashed.
+    pub fn kubectl_fails(&self, args: &[&str]) -> String {
+        let output = self.kubectl(args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (said, code) = (text(&output.stderr), output.status.code());
+        assert!(
+            code == Some(1) && !said.contains("panic"),
+            "kubectl {args:?}: {code:?} {}{said}",
+            text(&output.stdout)
+        );
+        said
+    }
+
+    /// Starts a `kubectl` whose lines are read as they come.
+    pub fn kubectl_follow(&self, args: &[&str]) -> Follow {
+        let mut command = self.kubectl_command();
+        let mut child = command.args(["--server", &self.url]).args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Follow { child, lines, seen: Vec::new() }
+    }
+}
+
+/// A program that goes on writing.
+pub struct Follow {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    pub seen: Vec<String>,
+}
+
+impl Follow {
+    /// Reads until a line is right, and answers it.
+    pub fn until(&mut self, what: &str, right: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + SOON;
+        loop {
+            let line = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|e| panic!("{what}: {e}; seen: {:#?}", self.seen));
+            self.seen.push(line.clone());
+            if right(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// A line, if one is there.
+    pub fn try_line(&mut self) -> Option<String> {
+        let line = self.lines.try_recv().ok()?;
+        self.seen.push(line.clone());
+        Some(line)
+    }
+
+    /// Reads to the end of the program, which must succeed.
+    pub fn rest(mut self) -> Vec<String> {
+        let ended = self.child.wait().unwrap();
+        self.seen.extend(self.lines.iter());
+        assert!(ended.success(), "{ended}: {:#?}", self.seen);
+        std::mem::take(&mut self.seen)
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        // Ended already, or of no more interest.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -10,18 +10,25 @@
 )]
 
 mod bad_input;
+mod compatibility;
 mod compile_limits;
 mod crash;
 mod cron_jobs;
+mod dashboards;
 mod deadlines;
 mod fairness;
 mod garbage;
 mod harness;
 mod job_fields;
 mod jobs;
+mod kube_rs;
+mod kube_rs_watch;
 mod kubeconfig;
 mod kubectl;
 mod kubectl_create;
+mod kubectl_read;
+mod kubectl_refused;
+mod kubectl_write;
 mod limits;
 mod metrics;
 mod namespaces;
@@ -29,7 +36,9 @@ mod negative;
 mod node;
 mod pods;
 mod programs;
+mod python;
 mod refused;
+mod relay;
 mod run;
 mod verbs;
 mod volumes;

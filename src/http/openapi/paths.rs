@@ -146,7 +146,8 @@ fn delete(target: &Target, collection: bool) -> Value {
         text("propagationPolicy", "What becomes of dependents: Orphan, Background or Foreground."),
     ];
     let (name, action) = if collection { ("deleteCollection", "deletecollection") } else { ("delete", "delete") };
-    let answer = [("200", schemas::status())];
+    // What is gone is told by a Status; what is still to end, or shown as it last was, by the object itself.
+    let answer = [("200", json!({"anyOf": [schemas::status(), schemas::object(target.served)]}))];
     operation(target, name, action, "", &parameters, Some(schemas::delete_options()), &answer)
 }
 

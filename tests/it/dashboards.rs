@@ -1,0 +1,212 @@
+//! What k9s and Headlamp ask of an API server, as far as their sources show it, sent as they send it. Neither is
+//! installed here: k9s needs a terminal and Headlamp a browser.
+//!
+//! k9s (`internal/client`, `internal/dao` of derailed/k9s) is client-go: discovery, lists as Tables, informers, followed
+//! logs. Headlamp (`frontend/src/lib/k8s` of headlamp-k8s/headlamp) lists JSON through its own server, and wants changes
+//! by WebSocket, which kiln does not speak: its lists are right when they are loaded, and do not follow by themselves.
+
+use serde_json::{Value, json};
+
+use super::harness::{Server, guest, job, wait_for};
+
+/// Every kind that is served, by the path of its collection.
+const COLLECTIONS: &[(&str, &str)] = &[
+    ("/api/v1/configmaps", "ConfigMapList"),
+    ("/api/v1/events", "EventList"),
+    ("/api/v1/namespaces", "NamespaceList"),
+    ("/api/v1/nodes", "NodeList"),
+    ("/api/v1/pods", "PodList"),
+    ("/api/v1/secrets", "SecretList"),
+    ("/api/v1/serviceaccounts", "ServiceAccountList"),
+    ("/apis/batch/v1/cronjobs", "CronJobList"),
+    ("/apis/batch/v1/jobs", "JobList"),
+    ("/apis/coordination.k8s.io/v1/leases", "LeaseList"),
+];
+
+/// A server with a Job `one` that is complete, and its node.
+fn server() -> Server {
+    let server = Server::start();
+    server.push("hello", &guest("hello"));
+    server.create(&job("one", "hello", &["hello"], ""));
+    server.wait_for_end("one");
+    wait_for("the node", || match server.get("/api/v1/nodes")["items"].as_array().map(Vec::len) {
+        Some(1) => Ok(()),
+        other => Err(other),
+    });
+    server
+}
+
+fn get_as(server: &Server, path: &str, accept: &str) -> Value {
+    let (code, answer) = server.send_with("GET", path, &[("Accept", accept)], b"");
+    assert_eq!(code, 200, "{path}: {answer}");
+    answer
+}
+
+/// The events of a watch that ends by itself.
+fn watched(server: &Server, path: &str) -> Vec<Value> {
+    match server.send("GET", path, "application/json", b"") {
+        (200, Value::String(lines)) => lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        (200, single) => vec![single],
+        (code, answer) => panic!("{path}: {code} {answer}"),
+    }
+}
+
+fn types(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn k9s_finds_out_what_there_is() {
+    let server = server();
+    assert_eq!(server.get("/version")["major"], "1");
+    // What client-go accepts of discovery: two aggregated forms, and the old one.
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                  application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+    for path in ["/api", "/apis"] {
+        let answer = get_as(&server, &format!("{path}?timeout=32s"), accept);
+        assert_eq!(
+            (&answer["kind"], &answer["apiVersion"]),
+            (&json!("APIGroupDiscoveryList"), &json!("apidiscovery.k8s.io/v2"))
+        );
+    }
+    let groups = server.get("/apis");
+    let names: Vec<&str> = groups["groups"].as_array().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"batch") && !names.contains(&"metrics.k8s.io"), "{names:?}");
+    // It does without metrics.
+    let (code, answer) = server.send("GET", "/apis/metrics.k8s.io/v1beta1/pods", "application/json", b"");
+    assert_eq!((code, &answer["kind"], &answer["reason"]), (404, &json!("Status"), &json!("NotFound")));
+}
+
+#[test]
+fn both_ask_what_they_may_do() {
+    let server = server();
+    let review = |resource: &str, body: Value| {
+        let path = format!("/apis/authorization.k8s.io/v1/{resource}");
+        let (code, answer) = server.send("POST", &path, "application/json", body.to_string().as_bytes());
+        assert_eq!(code, 201, "{answer}");
+        answer["status"].clone()
+    };
+    // k9s asks before it shows a view, for each verb that the view needs.
+    for (group, resource, allowed) in [("", "pods", true), ("batch", "jobs", true), ("apps", "deployments", false)] {
+        for verb in ["list", "watch"] {
+            let attributes = json!({"namespace": "", "verb": verb, "group": group, "resource": resource});
+            let body =
+                json!({"metadata": {}, "spec": {"resourceAttributes": attributes}, "status": {"allowed": false}});
+            let status = review("selfsubjectaccessreviews", body);
+            assert_eq!(status["allowed"], allowed, "{verb} {resource}: {status}");
+        }
+    }
+    // Headlamp takes the answer for a proof that it is let in.
+    let rules = review("selfsubjectrulesreviews", json!({"spec": {"namespace": "default"}}));
+    assert!(rules["resourceRules"].as_array().is_some_and(|rules| !rules.is_empty()), "{rules}");
+}
+
+#[test]
+fn k9s_lists_tables_of_every_kind() {
+    let server = server();
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io, application/json";
+    for (path, _) in COLLECTIONS {
+        let table = get_as(&server, path, accept);
+        assert_eq!(table["kind"], "Table", "{path}");
+        let columns = table["columnDefinitions"].as_array().unwrap().len();
+        for row in table["rows"].as_array().unwrap() {
+            assert_eq!(row["cells"].as_array().unwrap().len(), columns, "{path}");
+            assert_eq!(row["object"]["kind"], "PartialObjectMetadata");
+            assert!(row["object"]["metadata"]["name"].is_string());
+        }
+    }
+    let full = get_as(&server, "/apis/batch/v1/namespaces/default/jobs?includeObject=Object", accept);
+    assert_eq!(full["rows"][0]["object"]["status"]["succeeded"], 1);
+}
+
+#[test]
+fn k9s_informers_list_and_watch_and_its_logs_follow() {
+    let server = server();
+    for (path, kind) in COLLECTIONS {
+        let list = server.get(&format!("{path}?limit=500&resourceVersion=0"));
+        assert_eq!(list["kind"], *kind);
+        let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+        let query = format!("allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds=1&watch=true");
+        let events = watched(&server, &format!("{path}?{query}"));
+        let last = events.last().unwrap();
+        assert_eq!(last["type"], "BOOKMARK", "{path} ends by saying how far it was: {events:?}");
+        let told: u64 = last["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+        assert!(told >= version.parse().unwrap());
+    }
+    let query =
+        "allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan&sendInitialEvents=true&timeoutSeconds=1&watch=true";
+    let events = watched(&server, &format!("/apis/batch/v1/jobs?{query}"));
+    assert_eq!(types(&events)[..2], ["ADDED", "BOOKMARK"]);
+    assert_eq!(events[1]["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+
+    let pod = server.pods("one")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let query = "container=c&follow=true&tailLines=100&timestamps=true";
+    let (code, log) = server.send("GET", &format!("/api/v1/namespaces/default/pods/{pod}/log?{query}"), "", b"");
+    assert_eq!((code, log.as_str().unwrap().lines().count()), (200, 2));
+}
+
+#[test]
+fn headlamp_lists_and_edits_objects() {
+    let server = server();
+    assert_eq!(server.get("/healthz"), "ok");
+    for (path, kind) in COLLECTIONS {
+        let list = server.get(path);
+        assert_eq!(list["kind"], *kind);
+        assert!(list["metadata"]["resourceVersion"].is_string());
+        for item in list["items"].as_array().unwrap() {
+            assert!(item["metadata"]["uid"].is_string() && item["metadata"]["resourceVersion"].is_string(), "{item}");
+        }
+    }
+    // It tries versions of a kind until one answers, and kinds that are not there are only not shown.
+    for path in
+        ["/apis/batch/v1beta1/cronjobs", "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/persistentvolumes"]
+    {
+        let (code, answer) = server.send("GET", path, "application/json", b"");
+        assert_eq!((code, &answer["kind"], &answer["code"]), (404, &json!("Status"), &json!(404)), "{path}");
+    }
+    // Its editor sends the whole object back.
+    let mut edited = server.job("one");
+    edited["metadata"]["labels"]["edited"] = json!("yes");
+    let path = "/apis/batch/v1/namespaces/default/jobs/one";
+    let (code, answer) = server.send("PUT", path, "application/json", edited.to_string().as_bytes());
+    assert_eq!((code, &answer["metadata"]["labels"]["edited"]), (200, &json!("yes")));
+    let (code, answer) = server.send("PUT", path, "application/json", edited.to_string().as_bytes());
+    assert_eq!((code, &answer["reason"]), (409, &json!("Conflict")), "it was edited in the meantime");
+}
+
+#[test]
+fn a_websocket_is_refused_in_words() {
+    let server = server();
+    let pod = server.pods("one")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Protocol", "base64.binary.k8s.io"),
+    ];
+    for path in [
+        "/api/v1/pods?watch=1&resourceVersion=1".to_owned(),
+        "/apis/batch/v1/jobs?fieldSelector=metadata.name%3Done&watch=1".to_owned(),
+        format!("/api/v1/namespaces/default/pods/{pod}/log?container=c&follow=true"),
+    ] {
+        let (code, answer) = server.send_with("GET", &path, &upgrade, b"");
+        assert_eq!((code, &answer["kind"]), (501, &json!("Status")), "{path}: {answer}");
+        assert!(answer["message"].as_str().unwrap().contains("WebSocket"), "{answer}");
+    }
+    // The same without the upgrade is served.
+    let events = watched(&server, "/apis/batch/v1/jobs?fieldSelector=metadata.name%3Done&watch=1&timeoutSeconds=1");
+    assert_eq!(types(&events), ["ADDED"]);
+}
+
+#[test]
+fn a_page_of_another_origin_may_not_ask_even_in_advance() {
+    let server = server();
+    let preflight = [
+        ("Origin", "http://localhost:4466"),
+        ("Access-Control-Request-Method", "GET"),
+        ("Access-Control-Request-Headers", "authorization"),
+    ];
+    let (code, answer) = server.send_with("OPTIONS", "/api/v1/pods", &preflight, b"");
+    assert_eq!((code, &answer["reason"]), (403, &json!("Forbidden")), "{answer}");
+}
