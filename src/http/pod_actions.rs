@@ -6,16 +6,30 @@ use axum::response::Response;
 use k8s_openapi::api::core::v1::Binding;
 use k8s_openapi::api::policy::v1::Eviction;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Api;
 use super::delete::{self, Request};
-use super::error::{Refusal, json_response};
+use super::discovery::BINDINGS;
+use super::error::{Refusal, add_warnings, json_response};
 use super::request::{Params, Payload, Target};
 use super::resource::{TRIES, settled};
+use crate::api::kind::KindInfo;
 use crate::api::pod::binding;
 use crate::api::{ApiError, Key, Kind, Object};
 use crate::store::{CommitError, Tx};
+
+const EVICTION: KindInfo = KindInfo {
+    group: "policy",
+    version: "v1",
+    kind: "Eviction",
+    plural: "evictions",
+    singular: "eviction",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    has_status: false,
+};
 
 /// POST `pods/NAME/binding`.
 pub async fn bind(
@@ -25,13 +39,13 @@ pub async fn bind(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("CreateOptions")?;
-    let binding: Binding = body(&payload, "core/v1.Binding")?;
+    let (binding, warnings) = body::<Binding>(&params, &payload, &BINDINGS)?;
     let name = binding.metadata.name.as_deref().filter(|name| !name.is_empty());
     if name.is_some_and(|name| name != target.name) {
         return Err(Refusal::bad("name in URL does not match name in Binding object"));
     }
     let result = bind_pod(&api, &target.key(), &binding, dry_run);
-    succeeded(&api, settled(&api, result).await?).await
+    succeeded(&api, settled(&api, result).await?, &warnings).await
 }
 
 /// POST `bindings`, which names the pod in its body only.
@@ -42,12 +56,12 @@ pub async fn bind_named(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("CreateOptions")?;
-    let binding: Binding = body(&payload, "core/v1.Binding")?;
+    let (binding, warnings) = body::<Binding>(&params, &payload, &BINDINGS)?;
     let name = binding.metadata.name.clone().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| Refusal::bad("metadata.name must be the name of the pod to bind"))?;
     let key = Key::new(target.namespace.unwrap_or_default(), name);
     let result = bind_pod(&api, &key, &binding, dry_run);
-    succeeded(&api, settled(&api, result).await?).await
+    succeeded(&api, settled(&api, result).await?, &warnings).await
 }
 
 /// Answers the revision of it.
@@ -93,7 +107,7 @@ pub async fn evict(
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("CreateOptions")?;
-    let eviction: Eviction = body(&payload, "policy/v1.Eviction")?;
+    let (eviction, warnings) = body::<Eviction>(&params, &payload, &EVICTION)?;
     if eviction.metadata.name.as_deref() != Some(&*target.name) {
         return Err(Refusal::bad("name in URL does not match name in Eviction object"));
     }
@@ -102,20 +116,18 @@ pub async fn evict(
     request.evicts = true;
     let result = delete::delete_object(&api, &target, &request);
     let (written, _) = settled(&api, result).await?;
-    succeeded(&api, written.revision).await
+    succeeded(&api, written.revision, &warnings).await
 }
 
-fn body<T: DeserializeOwned>(payload: &Payload, message: &str) -> Result<T, Refusal> {
-    let kind = message.rsplit('.').next().unwrap_or_default();
-    let value = payload.value(message)?.value;
-    if let Some(other) = value.get("kind").and_then(Value::as_str).filter(|found| *found != kind) {
-        return Err(Refusal::bad(format!("the body is a {other}, not a {kind}")));
-    }
-    serde_json::from_value(value).map_err(|e| Refusal::bad(format!("the body is no {kind}: {e}")))
+/// What the body is, and the warnings that it earns.
+fn body<T: DeserializeOwned>(params: &Params, payload: &Payload, info: &KindInfo) -> Result<(T, Vec<String>), Refusal> {
+    params.validation("CreateOptions")?.choose(payload.typed::<T>(info)?, info)
 }
 
-async fn succeeded(api: &Api, revision: u64) -> Result<Response, Refusal> {
+async fn succeeded(api: &Api, revision: u64, warnings: &[String]) -> Result<Response, Refusal> {
     api.store.durable(revision).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    Ok(json_response(StatusCode::CREATED, status.to_string()))
+    let mut response = json_response(StatusCode::CREATED, status.to_string());
+    add_warnings(response.headers_mut(), warnings);
+    Ok(response)
 }

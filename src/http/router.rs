@@ -154,7 +154,7 @@ async fn group_resources(Path((group, version)): Path<(String, String)>) -> Resu
 
 async fn openapi_v2(headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-    if !accepted.any(|accept| accept.split(',').any(|clause| clause.trim() == openapi::v2::PROTOBUF)) {
+    if !accepted.any(openapi::v2::wants_protobuf) {
         return ok(&openapi::v2::json());
     }
     ([(header::CONTENT_TYPE, openapi::v2::PROTOBUF)], openapi::v2::protobuf()).into_response()

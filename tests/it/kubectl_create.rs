@@ -219,3 +219,29 @@ fn a_drained_node_has_no_pods() {
     assert!(left.iter().all(|p| p["metadata"]["uid"] != pod["metadata"]["uid"]), "{left:#?}");
     assert!(running().is_err(), "nothing starts on a node that is cordoned");
 }
+
+#[test]
+fn draining_a_node_evicts_its_pods() {
+    let server = Server::start();
+    server.push("loop", &guest("loop"));
+    server.kubectl_ok(&["create", "job", "endless", "--image=loop", "--", "loop"]);
+    let pod = wait_for("the pod to run", || {
+        let pods = server.pods("endless");
+        pods.into_iter().find(|pod| pod["status"]["phase"] == "Running").ok_or("no running pod")
+    });
+    let held =
+        json!({"metadata": {"finalizers": ["example.com/held", "batch.kubernetes.io/job-tracking"]}}).to_string();
+    let path = format!("/api/v1/namespaces/default/pods/{}", pod["metadata"]["name"].as_str().unwrap());
+    assert_eq!(server.send("PATCH", &path, "application/merge-patch+json", held.as_bytes()).0, 200);
+    let node = server.kubectl_ok(&["get", "nodes", "-o", "name"]);
+    // It waits until the pod is gone, which it is not.
+    let drain = ["drain", node.trim(), "--ignore-daemonsets", "--force", "--timeout=2s", "-v=6"];
+    let said = said(&server.kubectl(&drain));
+    assert!(said.contains("/eviction") && said.contains("evicting pod default/endless-"), "{said}");
+    let evicted = server.get(&path);
+    let conditions = evicted["status"]["conditions"].as_array().unwrap();
+    let disrupted =
+        conditions.iter().find(|c| c["type"] == "DisruptionTarget").unwrap_or_else(|| panic!("{evicted:#}"));
+    assert_eq!((&disrupted["status"], &disrupted["reason"]), (&json!("True"), &json!("EvictionByEvictionAPI")));
+    assert!(evicted["metadata"]["deletionTimestamp"].is_string());
+}

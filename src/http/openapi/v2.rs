@@ -6,7 +6,15 @@
 
 use serde_json::{Value, json};
 
-pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// As the answer is named.
+pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// As kubectl asks for it. It is no media type, because of its `@`, and kubectl takes no answer of that name.
+const PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// Whether an `Accept` header asks for protobuf.
+pub fn wants_protobuf(accept: &str) -> bool {
+    accept.split(',').any(|clause| [PROTOBUF, PROTOBUF_ASKED].contains(&clause.trim()))
+}
 
 const VERSION: &str = "2.0";
 const TITLE: &str = "Kubernetes";
