@@ -31,7 +31,7 @@ pub const BINDINGS: KindInfo = KindInfo {
     namespaced: true,
     has_status: false,
 };
-const BINDING_VERBS: &[&str] = &["create"];
+pub const BINDING_VERBS: &[&str] = &["create"];
 
 /// What can be done with `/status`.
 pub const STATUS_VERBS: &[&str] = &["get", "patch", "update"];

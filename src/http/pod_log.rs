@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 
@@ -52,13 +52,15 @@ type Pieces = tokio::sync::mpsc::Receiver<Result<bytes::Bytes, crate::store::Dis
 
 /// Sends pieces as they come. Dropping the body drops the receiver, which ends the reading.
 fn follow(pieces: Pieces, stopping: Stopping) -> Body {
-    Body::from_stream(stream::unfold((pieces, stopping), |(mut pieces, stopping)| async move {
+    let pieces = stream::unfold((pieces, stopping), |(mut pieces, stopping)| async move {
         tokio::select! {
             biased;
             piece = pieces.recv() => Some((piece?, (pieces, stopping))),
             () = stopping.0.cancelled() => None,
         }
-    }))
+    });
+    // Compression asks once more after the end.
+    Body::from_stream(pieces.fuse())
 }
 
 fn query(params: &Params, pod: &str, now: Timestamp) -> Result<Query, Refusal> {

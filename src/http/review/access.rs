@@ -30,6 +30,7 @@ const PATHS: &[(&str, &[&str])] = &[
     ("/metrics", &["get"]),
     ("/modules", &["get"]),
     ("/modules/*", &["get", "put"]),
+    ("/openapi/v2", &["get"]),
     ("/openapi/v3", &["get"]),
     ("/openapi/v3/*", &["get"]),
     ("/readyz", &["get"]),
@@ -60,7 +61,8 @@ fn rows() -> impl Iterator<Item = Row> {
         let parts = discovery::subresources(kind).into_iter().map(move |sub| one(info, sub.name, sub.verbs));
         std::iter::once(one(info, "", discovery::verbs(kind))).chain(parts)
     });
-    kinds.chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
+    let bindings = one(&discovery::BINDINGS, "", discovery::BINDING_VERBS);
+    kinds.chain([bindings]).chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
 }
 
 /// `*` asks for everything, which is allowed if something is there: nobody is kept from any of it.
@@ -296,6 +298,10 @@ mod tests {
             ("create", "jobs", "", "batch"),
             ("watch", "pods", "", ""),
             ("get", "pods", "log", ""),
+            ("create", "pods", "eviction", ""),
+            ("create", "bindings", "", ""),
+            ("deletecollection", "jobs", "", "batch"),
+            ("list", "events", "", "events.k8s.io"),
             ("patch", "cronjobs", "status", "batch"),
             ("create", "selfsubjectaccessreviews", "", "authorization.k8s.io"),
             ("*", "*", "", "*"),
@@ -307,6 +313,10 @@ mod tests {
         let cases = [
             (("create", "deployments", "", "apps"), "kiln does not serve deployments.apps"),
             (("get", "jobs", "", ""), "kiln does not serve jobs"),
+            (
+                ("deletecollection", "namespaces", "", ""),
+                "all that kiln can do with namespaces is create, delete, get, list, patch, update, watch",
+            ),
             (("create", "pods", "exec", ""), "kiln does not serve pods/exec"),
             (("escalate", "pods", "log", ""), "all that kiln can do with pods/log is get"),
             (

@@ -10,7 +10,7 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/le
 
 impl Fixture {
     /// The routes as they are served, but for the guard.
-    fn whole(mut self) -> Fixture {
+    pub(super) fn whole(mut self) -> Fixture {
         self.router = observed(compressed(self.router), self.api.server.clone());
         self
     }

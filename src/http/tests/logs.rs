@@ -41,6 +41,21 @@ async fn the_log_of_a_run_is_text() {
 }
 
 #[tokio::test]
+async fn a_log_may_be_compressed() {
+    let f = Fixture::new().whole();
+    let pod_uid = pod(&f, container(json!({"terminated": {"exitCode": 0}}), 0)).await;
+    let log = f.api.logs.open(LogId { pod_uid, container: "c".to_owned(), restart: 0 });
+    log.write(Stream::Stdout, b"one\n");
+    let done = f.api.store.commit(log.finish()).unwrap();
+    log.committed(done.revision);
+    let request = Request::get(format!("{POD}/log")).header("accept-encoding", "gzip").body(Body::empty()).unwrap();
+    let answer = f.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let packed = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    assert!(packed.starts_with(&[0x1f, 0x8b]), "{packed:?}");
+}
+
+#[tokio::test]
 async fn a_container_that_has_not_started_has_no_log_yet() {
     let f = Fixture::new();
     pod(&f, container(json!({"waiting": {"reason": "ContainerCreating"}}), 0)).await;

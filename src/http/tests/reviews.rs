@@ -119,6 +119,8 @@ async fn the_paths_that_one_may_ask_are_there() {
         "/apis/batch/v1",
         "/healthz",
         "/livez",
+        "/metrics",
+        "/openapi/v2",
         "/openapi/v3",
         "/readyz",
         "/version",
