@@ -71,13 +71,13 @@ impl Collector for LoopMetrics {
             let row = ConstGauge::new(vitals.depth.load(Relaxed) as u64);
             row.encode(depth.encode_family(&[("controller", vitals.name)])?)?;
         }
-        let counters: [(_, _, fn(&Vitals) -> &AtomicU64); 2] = [
-            ("kiln_controller_decisions", "Keys that a controller has decided about.", |v| &v.decisions),
-            ("kiln_controller_stale_decisions", "Decisions that were made anew because something had changed.", |v| {
-                &v.stale
-            }),
-        ];
-        for (name, help, of) in counters {
+        type Count = fn(&Vitals) -> &AtomicU64;
+        let decisions: Count = |vitals| &vitals.decisions;
+        let stale: Count = |vitals| &vitals.stale;
+        for (name, help, of) in [
+            ("kiln_controller_decisions", "Keys that a controller has decided about.", decisions),
+            ("kiln_controller_stale_decisions", "Decisions made anew because something had changed.", stale),
+        ] {
             let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for vitals in &self.0 {
                 let row = ConstCounter::new(of(vitals).load(Relaxed));

@@ -80,10 +80,16 @@ pub async fn open(
         end: now + Duration::from_secs(timeout),
         stopping,
         ended: false,
+        has_more: false,
         api,
     };
     let pieces = stream::unfold(follower, |mut follower| async move {
+        // Who has much to tell gives way after each piece: a thousand such watchers must not stand before everybody else.
+        if std::mem::take(&mut follower.has_more) {
+            tokio::task::yield_now().await;
+        }
         let piece = follower.next().await?;
+        follower.has_more = piece.len() >= PIECE;
         Some((Ok::<Bytes, Infallible>(piece), follower))
     });
     let mut response = json_response(StatusCode::OK, Body::from_stream(pieces));
@@ -108,6 +114,8 @@ struct Follower {
     end: Instant,
     stopping: Stopping,
     ended: bool,
+    /// The last piece was full.
+    has_more: bool,
 }
 
 impl Follower {

@@ -70,8 +70,8 @@ const NODES: &[Gauges<Arc<Node>>] = &[
 fn info(node: &Arc<Node>, row: &mut Rows<'_>) {
     let (spec, status) = (node.spec.as_ref(), node.status.as_ref());
     let told = status.and_then(|s| s.node_info.as_ref());
-    let addresses = status.iter().flat_map(|s| s.addresses.iter().flatten());
-    let address = addresses.filter(|a| a.type_ == "InternalIP").last().map_or("", |a| a.address.as_str());
+    let mut addresses = status.iter().flat_map(|s| s.addresses.iter().flatten());
+    let address = addresses.rfind(|a| a.type_ == "InternalIP").map_or("", |a| a.address.as_str());
     let labels = [
         ("kernel_version", told.map_or("", |i| i.kernel_version.as_str())),
         ("os_image", told.map_or("", |i| i.os_image.as_str())),
