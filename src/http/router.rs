@@ -157,7 +157,7 @@ async fn openapi_v2(headers: HeaderMap) -> Response {
     if !accepted.any(|accept| accept.split(',').any(|clause| clause.trim() == openapi::v2::PROTOBUF)) {
         return ok(&openapi::v2::json());
     }
-    ([(header::CONTENT_TYPE, openapi::v2::PROTOBUF)], openapi::v2::protobuf()).into_response()
+    ([(header::CONTENT_TYPE, openapi::v2::ANSWERED)], openapi::v2::protobuf()).into_response()
 }
 
 async fn openapi_index() -> Response {

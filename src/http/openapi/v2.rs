@@ -6,7 +6,10 @@
 
 use serde_json::{Value, json};
 
+/// What kubectl accepts.
 pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What it is answered, as by the API server: `@` may not stand in a media type, and kubectl refuses an answer with it.
+pub const ANSWERED: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 const VERSION: &str = "2.0";
 const TITLE: &str = "Kubernetes";

@@ -155,7 +155,7 @@ async fn discovery_and_version_answer() {
     let request = Request::get("/openapi/v3/apis/batch/v1").header("if-none-match", &document.headers["etag"]);
     assert_eq!(f.send(request.body(Body::empty()).unwrap()).await.code, 304);
     let older = f.get_as("/openapi/v2", crate::http::openapi::v2::PROTOBUF).await;
-    assert_eq!(older.headers["content-type"], crate::http::openapi::v2::PROTOBUF);
+    assert_eq!(older.headers["content-type"], crate::http::openapi::v2::ANSWERED);
     assert!(older.text.starts_with("\n\u{3}2.0\u{12}") && older.text.contains("below /openapi/v3"), "{}", older.text);
     assert_eq!(f.get("/openapi/v2").await.json()["swagger"], "2.0");
 }
