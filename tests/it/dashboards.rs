@@ -20,6 +20,7 @@ const COLLECTIONS: &[(&str, &str)] = &[
     ("/api/v1/serviceaccounts", "ServiceAccountList"),
     ("/apis/batch/v1/cronjobs", "CronJobList"),
     ("/apis/batch/v1/jobs", "JobList"),
+    ("/apis/events.k8s.io/v1/events", "EventList"),
     ("/apis/coordination.k8s.io/v1/leases", "LeaseList"),
 ];
 

@@ -7,7 +7,8 @@ use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Node, Pod, Secret};
 use kube::api::{
-    Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions, ValidationDirective,
+    Api, DeleteParams, EvictParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions,
+    ValidationDirective,
 };
 use kube::core::metadata::PartialObjectMeta;
 use kube::runtime::wait::{await_condition, conditions};
@@ -148,6 +149,36 @@ async fn lists_are_chosen_by_label_by_field_and_in_pages() {
     assert_eq!(Api::<CronJob>::all(client.clone()).list(&ListParams::default()).await.unwrap().items.len(), 0);
     assert_eq!(Api::<Secret>::all(client.clone()).list(&ListParams::default()).await.unwrap().items.len(), 0);
     assert!(!Api::<Event>::all(client).list(&ListParams::default()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_deleted_by_one_request_and_a_pod_is_evicted() {
+    let server = Server::start();
+    server.push("loop", &guest("loop"));
+    let client = client(&server.url);
+    let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+    for (name, label) in [("a", "gone"), ("b", "kept"), ("c", "gone")] {
+        maps.create(&PostParams::default(), &config_map(name, label)).await.unwrap();
+    }
+    let chosen = ListParams::default().labels("set=gone");
+    let deleted = maps.delete_collection(&DeleteParams::default(), &chosen).await.unwrap();
+    assert_eq!(names(deleted.left().expect("the list of what is gone")), ["a", "c"]);
+    assert_eq!(names(maps.list(&ListParams::default()).await.unwrap()), ["b"]);
+
+    server.create(&job("j", "loop", &["loop"], ""));
+    let pods: Api<Pod> = Api::default_namespaced(client);
+    let pod = soon("a pod", async {
+        loop {
+            if let Some(pod) = pods.list(&ListParams::default()).await.unwrap().items.pop() {
+                break pod;
+            }
+        }
+    })
+    .await;
+    let evicted = pods.evict(&pod.name_any(), &EvictParams::default()).await.unwrap();
+    assert!(evicted.is_success(), "{evicted:?}");
+    let uid = pod.uid().unwrap();
+    soon("the pod goes", await_condition(pods, &pod.name_any(), conditions::is_deleted(&uid))).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

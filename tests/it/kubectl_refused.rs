@@ -39,7 +39,7 @@ fn nothing_gets_into_a_running_guest() {
             (&["attach", &pod], no_shell),
             (&["cp", &local, &there], no_shell),
             (&["port-forward", &pod, "8080:80"], "there is no port to forward"),
-            (&["debug", &pod, "--image=loop"], "a pod here has the containers that it starts with"),
+            (&["debug", &pod, "--image=loop"], "no container can be added"),
         ],
     );
     assert_eq!(server.job("one")["status"]["ready"], 1, "the pod runs on");
@@ -76,7 +76,7 @@ fn kinds_that_are_not_served_are_refused() {
     assert_refused(
         &server,
         &[
-            (&["apply", "-f", &file, "--validate=false"], "no matches for kind \"Deployment\" in version \"apps/v1\""),
+            (&["apply", "-f", &file], "no matches for kind \"Deployment\" in version \"apps/v1\""),
             (&["create", "deployment", "d", "--image=x"], "the server could not find the requested resource"),
             (&["create", "service", "clusterip", "s", "--tcp=80"], "the server could not find the requested resource"),
             (&["create", "ingress", "i", "--rule=a/b=c:80"], "the server could not find the requested resource"),

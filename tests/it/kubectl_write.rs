@@ -291,6 +291,28 @@ fn a_cordoned_node_takes_no_pods() {
 }
 
 #[test]
+fn a_drained_node_evicts_its_pods() {
+    let server = server();
+    wait_for("the pod to run", || {
+        let status = server.job("one")["status"].clone();
+        if status["ready"] == 1 { Ok(()) } else { Err(status) }
+    });
+    let before = server.pods("one")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let told = server.kubectl_ok(&["drain", "n1", "--timeout=60s"]);
+    assert_says(&told, &[&format!("pod/{before} evicted"), "node/n1 drained"]);
+    let after = wait_for("the pod in its place", || {
+        let pods = server.pods("one");
+        pods.iter().find(|pod| pod["metadata"]["name"] != *before).cloned().ok_or(pods)
+    });
+    assert_eq!(after["status"]["phase"], "Pending", "it waits until the node takes pods again");
+    server.kubectl_ok(&["uncordon", "n1"]);
+    wait_for("the pod to run", || {
+        let status = server.job("one")["status"].clone();
+        if status["ready"] == 1 { Ok(()) } else { Err(status) }
+    });
+}
+
+#[test]
 fn delete_takes_names_files_selectors_and_all() {
     let server = server();
     let make = |name: &str, label: &str| {
