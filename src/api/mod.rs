@@ -14,6 +14,7 @@ pub mod field_selector;
 pub mod job;
 pub mod kind;
 pub mod lease;
+pub mod managed;
 pub mod meta;
 pub mod names;
 pub mod node;

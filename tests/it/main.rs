@@ -30,4 +30,5 @@ mod pods;
 mod programs;
 mod refused;
 mod run;
+mod server_side_apply;
 mod volumes;
