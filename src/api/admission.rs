@@ -110,6 +110,25 @@ pub fn create(mut object: Object, stamp: &Stamp) -> Result<Object, ApiError> {
     finish(object, faults)
 }
 
+/// The object of a POST with the defaults of what it leaves out, but without what only the server can know, such as a
+/// generated selector: what its creator is taken to have said.
+pub fn defaulted(object: &Object) -> Object {
+    let mut object = object.clone();
+    match &mut object {
+        Object::Job(job) => {
+            let job = Arc::make_mut(job);
+            job.spec.iter_mut().for_each(job::defaults::default_spec);
+            job::defaults::default_labels(job);
+        }
+        Object::CronJob(cron_job) => cronjob::defaults::default_spec(&mut Arc::make_mut(cron_job).spec),
+        Object::Pod(pod) => Arc::make_mut(pod).spec.iter_mut().for_each(pod::defaults::default_bare_pod),
+        Object::Namespace(namespace) => namespace::label(Arc::make_mut(namespace)),
+        Object::Secret(secret) => config::default_secret(Arc::make_mut(secret)),
+        Object::ConfigMap(_) | Object::Event(_) | Object::Node(_) | Object::Lease(_) | Object::ServiceAccount(_) => {}
+    }
+    object
+}
+
 /// The object to store for a PUT or PATCH of the object itself. The result carries the `resourceVersion` of `old`, so
 /// that a change of nothing is equal to it; whether the client based its write on that version is for the caller to
 /// check. `now` is not used by any rule yet.

@@ -2,6 +2,7 @@
 
 use crate::api::field::FieldError;
 use crate::api::kind::{Key, Kind};
+use crate::api::managed::conflict::{self, Conflict};
 
 /// A refusal, with all that its Status object needs. `Display` is the Status message, as Kubernetes words it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum ApiError {
     AlreadyExists(Kind, Key),
     #[error("Operation cannot be fulfilled on {} \"{}\": {detail}", kind.info().qualified_resource(), key.name)]
     Conflict { kind: Kind, key: Key, detail: String },
+    /// Fields of an applied object belong to other managers.
+    #[error("{}", conflict::message(.0))]
+    ApplyConflict(Vec<Conflict>),
     #[error("{} \"{name}\" is invalid: {}", kind.info().qualified_kind(), join(causes))]
     Invalid { kind: Kind, name: String, causes: Vec<FieldError> },
     #[error("{0}")]

@@ -15,6 +15,7 @@ pub mod field_selector;
 pub mod job;
 pub mod kind;
 pub mod lease;
+pub mod managed;
 pub mod meta;
 pub mod names;
 pub mod namespace;

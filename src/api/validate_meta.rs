@@ -11,7 +11,7 @@ use crate::api::names;
 use crate::api::well_known::{FINALIZER_FOREGROUND, FINALIZER_ORPHAN};
 
 /// Bytes that all keys and values of an object's annotations may have together.
-const MAX_ANNOTATIONS: usize = 256 << 10;
+pub const MAX_ANNOTATIONS: usize = 256 << 10;
 
 pub const IMMUTABLE: &str = "field is immutable";
 pub const NEGATIVE: &str = "must be greater than or equal to 0";

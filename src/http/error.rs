@@ -28,6 +28,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::api::kind::KindInfo;
+use crate::api::managed::conflict::Conflict;
 use crate::api::patch::PatchError;
 use crate::api::{ApiError, FieldError, Kind};
 use crate::store::{CommitError, DiskFailed};
@@ -89,7 +90,7 @@ impl Refusal {
             Refusal::Api(error) => match error {
                 ApiError::NotFound(..) => (StatusCode::NOT_FOUND, "NotFound"),
                 ApiError::AlreadyExists(..) => (StatusCode::CONFLICT, "AlreadyExists"),
-                ApiError::Conflict { .. } => (StatusCode::CONFLICT, "Conflict"),
+                ApiError::Conflict { .. } | ApiError::ApplyConflict(_) => (StatusCode::CONFLICT, "Conflict"),
                 ApiError::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
                 ApiError::BadRequest(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
                 ApiError::Forbidden { .. } | ApiError::NamespaceTerminating(..) => (StatusCode::FORBIDDEN, "Forbidden"),
@@ -140,6 +141,13 @@ impl Refusal {
             Refusal::Api(ApiError::Invalid { kind, name, causes }) => {
                 let info = kind.info();
                 Some(json!({"name": name, "group": info.group, "kind": info.kind, "causes": all(causes)}))
+            }
+            Refusal::Api(ApiError::ApplyConflict(conflicts)) => {
+                let cause = |c: &Conflict| {
+                    let message = format!("conflict with {}", c.manager);
+                    json!({"reason": "FieldManagerConflict", "message": message, "field": c.field})
+                };
+                Some(json!({"causes": conflicts.iter().map(cause).collect::<Vec<_>>()}))
             }
             Refusal::Api(ApiError::FutureRevision { .. }) => Some(json!({
                 "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],

@@ -6,11 +6,13 @@
 //! Invariant: nothing that is not on disk leaves the process. A write answers once its revision is durable, a read
 //! once what it shows is, and watches follow the durable revision.
 
+mod apply;
 mod compress;
 mod delete;
 mod delete_collection;
 pub mod discovery;
 pub mod error;
+mod field_manager;
 mod form;
 mod guard;
 mod health;

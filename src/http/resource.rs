@@ -5,12 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Api;
+use super::apply;
 use super::error::{Refusal, add_warnings, json_response};
+use super::field_manager::FieldManager;
 use super::form::Form;
 use super::request::{Params, Payload, Target};
 use super::revision;
 use crate::api::admission::{self, Stamp};
 use crate::api::decode::{self, Decoded, Parsed};
+use crate::api::managed::{self, Applied, Author, Part};
 use crate::api::patch::{json, merge, strategic};
 use crate::api::{ApiError, FieldError, Key, Kind, Object, Path, meta};
 use crate::store::{CommitError, Tx};
@@ -20,13 +23,22 @@ const NAMES: usize = 8;
 /// Tries of a write that others get in the way of.
 pub const TRIES: usize = 16;
 
-/// Which part of the object a write is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Object,
-    Status,
-    /// `spec.finalizers` of a namespace.
-    Finalizers,
+/// What the tries of one write have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    pub target: &'a Target,
+    pub part: Part,
+    pub dry_run: bool,
+    pub manager: &'a str,
+}
+
+/// What a write makes of the stored object.
+#[derive(Debug)]
+pub struct Made {
+    pub object: Object,
+    pub warnings: Vec<String>,
+    /// How an apply came to it.
+    pub applied: Option<Applied>,
 }
 
 /// What a write did.
@@ -56,43 +68,50 @@ pub async fn create(
     State(api): State<Api>,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("CreateOptions")?;
+    let manager = manager.name("CreateOptions")?;
     let (mut object, mut warnings) = params.validation("CreateOptions")?.apply(payload.served(target.served)?)?;
     place_in_namespace(&mut object, &target)?;
     if object.revision() != 0 {
         return Err(Refusal::bad("resourceVersion should not be set on objects to be created"));
     }
     target.served.check_new(&object)?;
-    let result = store_new(&api, &object, dry_run);
+    let result = store_new(&api, &object, &manager, dry_run);
     let mut written = settled(&api, result).await?;
     warnings.append(&mut written.warnings);
     answer(&api, StatusCode::CREATED, Written { warnings, ..written }, form).await
 }
 
-fn store_new(api: &Api, object: &Object, dry_run: bool) -> Result<Written, Refusal> {
+fn store_new(api: &Api, object: &Object, manager: &str, dry_run: bool) -> Result<Written, Refusal> {
     let generated = object.meta().name.as_deref().unwrap_or_default().is_empty();
     let mut tries = if generated { NAMES } else { 1 };
+    let defaulted = admission::defaulted(object);
     loop {
         tries -= 1;
         let stamp = Stamp { now: api.clock.now(), uid: api.ids.uid(), suffix: &api.ids.suffix() };
-        let new = admission::create(object.clone(), &stamp)?;
-        let warnings = admission::warnings(&new);
-        let (kind, key) = (new.kind(), new.key());
-        let _kept = api.namespaces.read();
-        check_namespace(api, kind, &key)?;
-        let stored = match dry_run {
-            true if api.store.get(kind, &key).is_some() => Err(CommitError::AlreadyExists(kind, key)),
-            true => return Ok(Written { object: new, revision: 0, warnings }),
-            false => api.store.commit(Tx::new().create(new)),
-        };
-        match stored {
-            Err(CommitError::AlreadyExists(..)) if tries > 0 => {}
-            Err(error) => return Err(error.into()),
-            Ok(done) => return written(done, warnings),
+        let mut new = admission::create(object.clone(), &stamp)?;
+        managed::created(&mut new, &defaulted, Author { manager, part: Part::Object, now: stamp.now })?;
+        match commit_new(api, new, dry_run) {
+            Err(Refusal::Api(ApiError::AlreadyExists(..))) if tries > 0 => {}
+            done => return done,
         }
+    }
+}
+
+/// Stores an object that is ready to be stored, if its namespace takes it.
+pub fn commit_new(api: &Api, new: Object, dry_run: bool) -> Result<Written, Refusal> {
+    let warnings = admission::warnings(&new);
+    let (kind, key) = (new.kind(), new.key());
+    let _kept = api.namespaces.read();
+    check_namespace(api, kind, &key)?;
+    match dry_run {
+        true if api.store.get(kind, &key).is_some() => Err(ApiError::AlreadyExists(kind, key).into()),
+        true => Ok(Written { object: new, revision: 0, warnings }),
+        false => written(api.store.commit(Tx::new().create(new))?, warnings),
     }
 }
 
@@ -112,7 +131,7 @@ fn check_namespace(api: &Api, kind: Kind, key: &Key) -> Result<(), ApiError> {
 }
 
 /// The namespace of the URL holds; one in the body must be the same.
-fn place_in_namespace(object: &mut Object, target: &Target) -> Result<(), Refusal> {
+pub fn place_in_namespace(object: &mut Object, target: &Target) -> Result<(), Refusal> {
     let Some(namespace) = &target.namespace else { return Ok(()) };
     let meta = object.meta_mut();
     match meta.namespace.as_deref().filter(|ns| !ns.is_empty()) {
@@ -131,20 +150,22 @@ pub async fn update(
     State(api): State<Api>,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
 ) -> Result<Response, Refusal> {
-    put(api, target, params, form, payload, Part::Object).await
+    put(api, target, params, manager, form, payload, Part::Object).await
 }
 
 pub async fn update_status(
     State(api): State<Api>,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
 ) -> Result<Response, Refusal> {
-    put(api, target, params, form, payload, Part::Status).await
+    put(api, target, params, manager, form, payload, Part::Status).await
 }
 
 /// PUT of a namespace's `/finalize`: what is no longer to be done before it goes.
@@ -152,21 +173,24 @@ pub async fn finalize(
     State(api): State<Api>,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
 ) -> Result<Response, Refusal> {
-    put(api, target, params, form, payload, Part::Finalizers).await
+    put(api, target, params, manager, form, payload, Part::Finalizers).await
 }
 
 async fn put(
     api: Api,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
     part: Part,
 ) -> Result<Response, Refusal> {
     let dry_run = params.dry_run("UpdateOptions")?;
+    let manager = manager.name("UpdateOptions")?;
     let (mut object, mut warnings) = params.validation("UpdateOptions")?.apply(payload.served(target.served)?)?;
     place_in_namespace(&mut object, &target)?;
     match object.meta().name.as_deref().filter(|name| !name.is_empty()) {
@@ -182,11 +206,13 @@ async fn put(
         check_unconditional(&api, &object)?;
     }
     let mut code = StatusCode::OK;
-    let mut result = modify(&api, &target, part, dry_run, |_| Ok((object.clone(), Vec::new())));
+    let write = Write { target: &target, part, dry_run, manager: &manager };
+    let mut result =
+        modify(&api, &write, |_, _| Ok(Made { object: object.clone(), warnings: Vec::new(), applied: None }));
     let is_missing = matches!(&result, Err(Refusal::Api(ApiError::NotFound(kind, _))) if *kind == target.kind);
     if is_missing && part == Part::Object && creates_on_update(&object) {
         target.served.check_new(&object)?;
-        result = store_new(&api, &object, dry_run);
+        result = store_new(&api, &object, &manager, dry_run);
         code = StatusCode::CREATED;
     }
     let mut written = settled(&api, result).await?;
@@ -215,36 +241,48 @@ pub async fn patch(
     State(api): State<Api>,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
 ) -> Result<Response, Refusal> {
-    apply_patch(api, target, params, form, payload, Part::Object).await
+    apply_patch(api, target, params, manager, form, payload, Part::Object).await
 }
 
 pub async fn patch_status(
     State(api): State<Api>,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
 ) -> Result<Response, Refusal> {
-    apply_patch(api, target, params, form, payload, Part::Status).await
+    apply_patch(api, target, params, manager, form, payload, Part::Status).await
 }
 
 async fn apply_patch(
     api: Api,
     target: Target,
     params: Params,
+    manager: FieldManager,
     form: Form,
     payload: Payload,
     part: Part,
 ) -> Result<Response, Refusal> {
+    if payload.media == apply::MEDIA {
+        return apply::apply(api, target, params, manager, form, payload, part).await;
+    }
     let dry_run = params.dry_run("PatchOptions")?;
     let validation = params.validation("PatchOptions")?;
+    let manager = manager.name("PatchOptions")?;
     let patch = PatchKind::of(&payload.media)?;
+    if params.get("force").is_some() {
+        let cause = FieldError::forbidden(&Path::root("force"), "may not be specified for non-apply patch");
+        return Err(Refusal::Options { kind: "PatchOptions", name: String::new(), causes: vec![cause] });
+    }
     let Parsed { value: changes, duplicates } =
         decode::json::parse(&payload.bytes).map_err(|e| Refusal::bad(e.to_string()))?;
-    let result = modify(&api, &target, part, dry_run, |old| {
+    let write = Write { target: &target, part, dry_run, manager: &manager };
+    let result = modify(&api, &write, |old, _| {
         let patched = match patch {
             PatchKind::Json => json::apply(target.served.to_value(old), &changes),
             PatchKind::Merge => merge::apply(target.served.to_value(old), &changes),
@@ -252,7 +290,8 @@ async fn apply_patch(
         }?;
         let Decoded { object, mut unknown } = target.served.decode(Parsed::from(patched))?;
         unknown.extend_from_slice(&duplicates);
-        validation.apply(Decoded { object, unknown })
+        let (object, warnings) = validation.apply(Decoded { object, unknown })?;
+        Ok(Made { object, warnings, applied: None })
     });
     let written = settled(&api, result).await?;
     answer(&api, StatusCode::OK, written, form).await
@@ -271,12 +310,9 @@ impl PatchKind {
             "application/json-patch+json" => Ok(PatchKind::Json),
             "application/merge-patch+json" => Ok(PatchKind::Merge),
             "application/strategic-merge-patch+json" => Ok(PatchKind::Strategic),
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Refusal::UnsupportedMediaType(
-                "server-side apply is not implemented; use 'kubectl apply' without --server-side".to_owned(),
-            )),
             other => Err(Refusal::UnsupportedMediaType(format!(
                 "{other:?} is no kind of patch; send application/strategic-merge-patch+json, \
-                 application/merge-patch+json or application/json-patch+json"
+                 application/merge-patch+json, application/json-patch+json or application/apply-patch+yaml"
             ))),
         }
     }
@@ -284,31 +320,35 @@ impl PatchKind {
 
 /// Writes what `make` makes of the stored object. A write that others got in the way of is made anew from what is
 /// there then, unless its object says on which version it is based.
-fn modify(
+pub fn modify(
     api: &Api,
-    target: &Target,
-    part: Part,
-    dry_run: bool,
-    make: impl Fn(&Object) -> Result<(Object, Vec<String>), Refusal>,
+    write: &Write<'_>,
+    make: impl Fn(&Object, Author<'_>) -> Result<Made, Refusal>,
 ) -> Result<Written, Refusal> {
-    let (kind, key) = (target.kind, target.key());
+    let (kind, key) = (write.target.kind, write.target.key());
     for _ in 0..TRIES {
         let old = api.store.get(kind, &key).ok_or_else(|| ApiError::NotFound(kind, key.clone()))?;
-        let (new, mut warnings) = make(&old)?;
-        let based_on = new.meta().resource_version.as_deref().filter(|v| !v.is_empty());
+        let by = Author { manager: write.manager, part: write.part, now: api.clock.now() };
+        let Made { object, mut warnings, applied } = make(&old, by)?;
+        let based_on = object.meta().resource_version.as_deref().filter(|v| !v.is_empty());
         if based_on.is_some_and(|version| Some(version) != old.meta().resource_version.as_deref()) {
             return Err(ApiError::stale(kind, key).into());
         }
-        if part == Part::Object {
-            target.served.check_change(&old, &new)?;
+        if write.part == Part::Object {
+            write.target.served.check_change(&old, &object)?;
         }
-        let new = match part {
-            Part::Object => admission::update(&old, new, api.clock.now())?,
-            Part::Status => admission::update_status(&old, new)?,
-            Part::Finalizers => admission::finalize(&old, &new)?,
+        let asked = object.meta().managed_fields.clone();
+        let mut new = match write.part {
+            Part::Object => admission::update(&old, object, by.now)?,
+            Part::Status => admission::update_status(&old, object)?,
+            Part::Finalizers => admission::finalize(&old, &object)?,
         };
+        match applied {
+            Some(applied) => applied.settle(Some(&old), &mut new, by),
+            None => managed::updated(&old, &mut new, asked.as_deref(), by)?,
+        }
         warnings.extend(admission::warnings(&new));
-        if dry_run {
+        if write.dry_run {
             return Ok(Written { object: new, revision: old.revision(), warnings });
         }
         match api.store.commit(Tx::new().update(new)) {

@@ -40,5 +40,6 @@ mod python;
 mod refused;
 mod relay;
 mod run;
+mod server_side_apply;
 mod verbs;
 mod volumes;

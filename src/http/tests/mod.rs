@@ -1,5 +1,6 @@
 //! The routes without a socket, over a store in a directory that goes with the test.
 
+mod applies;
 mod connections;
 mod deletes;
 mod discovery;
