@@ -62,12 +62,6 @@ fn objects_are_replaced_by_force_and_waited_for() {
     write(&server, "map.yaml", &map("m", "2"));
     server.kubectl_ok(&["replace", "--force", "-f", &path]);
     assert_ne!(uid(&server), before);
-    // What was read has a version, and is not created as it is.
-    let read = server.kubectl_ok(&["get", "configmap", "m", "-o", "json"]);
-    let read = write(&server, "read.json", &read.replace("\"name\": \"m\"", "\"name\": \"n\""));
-    let refused = server.kubectl(&["create", "-f", &read]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("resourceVersion should not be set"), "{said}");
 
     let held = json!({"metadata": {"finalizers": ["a.b/c"]}}).to_string();
     let patch =
