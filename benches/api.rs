@@ -259,11 +259,9 @@ fn watch_as(what: &str, accept: &'static str, watchers: usize, pods: usize) -> u
     for _ in 0..watchers {
         runtime.spawn(follow(address.clone(), accept, started, seen.clone()));
     }
-    let all = format!(
-        "apiserver_longrunning_requests{{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"namespace\",\
-         subresource=\"\",verb=\"WATCH\",version=\"v1\"}}"
-    );
-    wait_for("all to watch", || match metric(&server, &all) {
+    let all = "apiserver_longrunning_requests{component=\"apiserver\",group=\"\",resource=\"pods\",scope=\"namespace\",\
+               subresource=\"\",verb=\"WATCH\",version=\"v1\"}";
+    wait_for("all to watch", || match metric(&server, all) {
         n if n == watchers as f64 => Ok(()),
         n => Err(n),
     });

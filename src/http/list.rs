@@ -146,7 +146,8 @@ pub(super) fn body(page: Page, kind: Kind, form: Form, now: Timestamp) -> Body {
         let piece = writer.next()?;
         Some((Ok::<Bytes, Infallible>(piece), writer))
     });
-    Body::from_stream(stream::once(async { Ok(first) }).chain(rest))
+    // The compressor asks once more after the end.
+    Body::from_stream(stream::once(async { Ok(first) }).chain(rest).fuse())
 }
 
 struct Writer {

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ pub async fn open(
         follower.has_more = piece.len() >= PIECE;
         Some((Ok::<Bytes, Infallible>(piece), follower))
     });
-    let mut response = json_response(StatusCode::OK, Body::from_stream(pieces));
+    let mut response = json_response(StatusCode::OK, Body::from_stream(pieces.fuse()));
     response.extensions_mut().insert(Live);
     Ok(response)
 }
