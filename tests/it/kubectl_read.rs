@@ -248,9 +248,9 @@ fn events_are_listed_chosen_and_followed() {
     let chosen = server.kubectl_ok(&["get", "events", "--field-selector", "reason=Completed", "-A"]);
     assert_eq!(names(&chosen), ["default", "other"], "{chosen}");
     let mut watch = server.kubectl_follow(&["events", "--watch"]);
-    watch.until("an event that was there", |line| line.contains("job/one"));
+    watch.until("an event that was there", |line| line.contains("Job/one"));
     server.create(&job("three", "hello", &["hello"], ""));
-    watch.until("a new event", |line| line.contains("job/three") && line.contains("Completed"));
+    watch.until("a new event", |line| line.contains("Job/three") && line.contains("Completed"));
 }
 
 #[test]
