@@ -248,9 +248,9 @@ fn events_are_listed_chosen_and_followed() {
     let chosen = server.kubectl_ok(&["get", "events", "--field-selector", "reason=Completed", "-A"]);
     assert_eq!(names(&chosen), ["default", "other"], "{chosen}");
     let mut watch = server.kubectl_follow(&["events", "--watch"]);
-    watch.until("an event that was there", |line| line.contains("job/one"));
+    watch.until("an event that was there", |line| line.contains("Job/one"));
     server.create(&job("three", "hello", &["hello"], ""));
-    watch.until("a new event", |line| line.contains("job/three") && line.contains("Completed"));
+    watch.until("a new event", |line| line.contains("Job/three") && line.contains("Completed"));
 }
 
 #[test]
@@ -279,6 +279,15 @@ fn logs_are_read_in_every_way() {
     assert_eq!(logs(&["-l", "job-name=one"]), "hello\nworld\nhello\nworld\n");
     assert_eq!(logs(&["job/one", "--all-pods", "--prefix"]).matches("/c] hello").count(), 2);
 
+    server.push_example("exit-code");
+    let again = several.replace("several", "again").replace("Never", "OnFailure").replace("hello", "exit-code");
+    let again = again.replace("[exit-code]", "[exit-code, '3']");
+    server.kubectl_ok(&["apply", "-f", &server.file("again.yaml", &again)]);
+    let before = wait_for("a second run", || {
+        let output = server.kubectl(&["logs", "again", "-c", "a", "--previous"]);
+        if output.status.success() { Ok(output.stdout) } else { Err(output) }
+    });
+    assert_eq!(String::from_utf8_lossy(&before), "ending with exit code 3\n");
     let previous = server.kubectl_fails(&["logs", "several", "-c", "a", "--previous"]);
     assert_says(&previous, &["previous terminated container \"a\" in pod \"several\" not found"]);
     let no_such = server.kubectl_fails(&["logs", "several", "-c", "x"]);

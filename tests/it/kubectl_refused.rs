@@ -71,7 +71,8 @@ fn kinds_that_are_not_served_are_refused() {
     let server = Server::start();
     let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec: {}\n";
     let file = server.file("deployment.yaml", deployment);
-    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r}\nrules: []\n";
+    let role =
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r, namespace: default}\nrules: []\n";
     let role = server.file("role.yaml", role);
     assert_refused(
         &server,
@@ -113,10 +114,7 @@ fn kinds_that_are_not_served_are_refused() {
             ),
             (&["cluster-info"], "the server doesn't have a resource type \"services\""),
             (&["debug", "node/n1", "--image=x"], "not found"),
-            (
-                &["auth", "reconcile", "-f", &role],
-                "no matches for kind \"Role\" in version \"rbac.authorization.k8s.io/v1\"",
-            ),
+            (&["auth", "reconcile", "-f", &role], "the server could not find the requested resource"),
         ],
     );
 }

@@ -1,6 +1,8 @@
 //! What an unmodified kubectl changes: `create -f`, `apply`, `patch`, `label`, `edit`, `replace`, `set`, `run`, `diff`,
 //! `cordon` and `delete`. Which command each test shows is in [`super::compatibility`].
 
+use std::process::Output;
+
 use super::harness::{Server, guest, job, wait_for};
 
 const CRON_JOB: &str = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: tick}\nspec:\n  schedule: \"0 0 1 1 *\"\n  jobTemplate:\n    \
@@ -20,6 +22,13 @@ fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
+}
+
+/// A `kubectl` that opens an editor; what the editor does with the file `$1` is a line of shell.
+fn edit(server: &Server, args: &[&str], script: &str) -> Output {
+    let editor = server.file("editor.sh", &format!("#!/bin/sh\n{script}\n"));
+    let mut command = server.kubectl_command();
+    command.args(["--server", &server.url]).args(args).env("KUBE_EDITOR", format!("sh {editor}")).output().unwrap()
 }
 
 /// What stands at a JSON pointer in a Job.
@@ -91,6 +100,9 @@ fn apply_takes_folders_streams_and_kustomizations() {
     let file = server.file("c.yaml", &stream.replace("metadata:\n", "metadata:\n  labels: {set: last}\n"));
     server.kubectl_ok(&["apply", "set-last-applied", "-f", &file]);
     assert_says(&server.kubectl_ok(&["apply", "view-last-applied", "job/c"]), &["set: last"]);
+    let edited = edit(&server, &["apply", "edit-last-applied", "job/c"], "sed -i 's/set: last/set: edited/' \"$1\"");
+    assert!(edited.status.success(), "{edited:?}");
+    assert_says(&server.kubectl_ok(&["apply", "view-last-applied", "job/c"]), &["set: edited"]);
 }
 
 #[test]
@@ -177,12 +189,7 @@ fn label_and_annotate_set_change_and_remove() {
 #[test]
 fn edit_and_replace_write_the_whole_object() {
     let server = server();
-    let edit = |script: &str| {
-        let editor = server.file("editor.sh", &format!("#!/bin/sh\n{script}\n"));
-        let mut command = server.kubectl_command();
-        command.args(["--server", &server.url, "edit", "job", "one"]);
-        command.env("KUBE_EDITOR", format!("sh {editor}")).output().unwrap()
-    };
+    let edit = |script| edit(&server, &["edit", "job", "one"], script);
     let edited = edit("sed -i 's/backoffLimit: 6/backoffLimit: 2/' \"$1\"");
     assert_eq!(String::from_utf8_lossy(&edited.stdout), "job.batch/one edited\n", "{edited:?}");
     assert_eq!(field(&server, "one", "/spec/backoffLimit"), 2);

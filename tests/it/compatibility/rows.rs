@@ -72,7 +72,7 @@ const KUBECTL: &[Row] = &[
         "kubectl_write::run_starts_a_pod",
     ),
     refused(
-        "set env job/NAME",
+        "set image job/NAME",
         "a Job's template is immutable; that of a CronJob is not",
         "kubectl_write::set_changes_the_template_of_a_cron_job_and_not_of_a_job",
     ),
