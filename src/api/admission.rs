@@ -124,11 +124,7 @@ pub fn defaulted(object: &Object) -> Object {
         Object::Pod(pod) => Arc::make_mut(pod).spec.iter_mut().for_each(pod::defaults::default_bare_pod),
         Object::Namespace(namespace) => default_namespace(Arc::make_mut(namespace)),
         Object::Secret(secret) => config::default_secret(Arc::make_mut(secret)),
-        Object::ConfigMap(_)
-        | Object::Event(_)
-        | Object::Node(_)
-        | Object::Lease(_)
-        | Object::ServiceAccount(_) => {}
+        Object::ConfigMap(_) | Object::Event(_) | Object::Node(_) | Object::Lease(_) | Object::ServiceAccount(_) => {}
     }
     object
 }

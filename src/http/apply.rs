@@ -96,7 +96,8 @@ fn create(api: &Api, write: &Write<'_>, config: &Config) -> Result<Written, Refu
     let (kind, key) = (config.kind, write.target.key());
     for (field, what) in [("uid", "uid mismatch: "), ("resourceVersion", "resourceVersion mismatch: ")] {
         if let Some(asked) = config.meta(field) {
-            let detail = format!("{what}the provided object specified {field} {asked}, and no existing object was found");
+            let detail =
+                format!("{what}the provided object specified {field} {asked}, and no existing object was found");
             return Err(ApiError::Conflict { kind, key, detail }.into());
         }
     }

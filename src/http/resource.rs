@@ -187,8 +187,7 @@ async fn put(
         _ => object.meta_mut().name = Some(target.name.clone()),
     }
     let write = Write { target: &target, part, dry_run, manager: &manager };
-    let result =
-        modify(&api, &write, |_, _| Ok(Made { object: object.clone(), warnings: Vec::new(), applied: None }));
+    let result = modify(&api, &write, |_, _| Ok(Made { object: object.clone(), warnings: Vec::new(), applied: None }));
     let mut written = settled(&api, result).await?;
     warnings.append(&mut written.warnings);
     answer(&api, StatusCode::OK, Written { warnings, ..written }, form).await

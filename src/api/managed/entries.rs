@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn entries_survive_and_stand_in_order() {
         let (a, b) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
-        let all = json!([entry("z", "Apply", a), entry("a", "Apply", b), entry("y", "Update", a), entry("b", "Update", b)]);
+        let all =
+            json!([entry("z", "Apply", a), entry("a", "Apply", b), entry("y", "Update", a), entry("b", "Update", b)]);
         let mut shuffled = entries(all.clone());
         shuffled.reverse();
         let written = Managers::read(&shuffled).unwrap().write().unwrap();

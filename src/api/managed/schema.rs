@@ -123,13 +123,10 @@ const CONFIG_MAP: Type = Type::Struct(&[("metadata", META), ("data", Type::Map),
 
 const SECRET: Type = Type::Struct(&[("metadata", META), ("data", Type::Map), ("stringData", Type::Map)]);
 
-const SERVICE_ACCOUNT: Type = Type::Struct(&[
-    ("metadata", META),
-    ("secrets", Type::Keyed { keys: &[("name", EMPTY)], item: &Type::Atomic }),
-]);
+const SERVICE_ACCOUNT: Type =
+    Type::Struct(&[("metadata", META), ("secrets", Type::Keyed { keys: &[("name", EMPTY)], item: &Type::Atomic })]);
 
-const EVENT: Type =
-    Type::Struct(&[("metadata", META), ("involvedObject", Type::Atomic), ("related", Type::Atomic)]);
+const EVENT: Type = Type::Struct(&[("metadata", META), ("involvedObject", Type::Atomic), ("related", Type::Atomic)]);
 
 const NAMESPACE: Type = Type::Struct(&[("metadata", META), ("status", Type::Struct(&[("conditions", BY_TYPE)]))]);
 
@@ -157,17 +154,12 @@ const JOB: Type = Type::Struct(&[
     ("spec", JOB_SPEC),
     (
         "status",
-        Type::Struct(&[(
-            "uncountedTerminatedPods",
-            Type::Struct(&[("failed", Type::Set), ("succeeded", Type::Set)]),
-        )]),
+        Type::Struct(&[("uncountedTerminatedPods", Type::Struct(&[("failed", Type::Set), ("succeeded", Type::Set)]))]),
     ),
 ]);
 
-const JOB_SPEC: Type = Type::Struct(&[
-    ("selector", Type::Atomic),
-    ("template", Type::Struct(&[("metadata", META), ("spec", POD_SPEC)])),
-]);
+const JOB_SPEC: Type =
+    Type::Struct(&[("selector", Type::Atomic), ("template", Type::Struct(&[("metadata", META), ("spec", POD_SPEC)]))]);
 
 const POD: Type = Type::Struct(&[
     ("metadata", META),
@@ -255,7 +247,9 @@ const VOLUME: Type = Type::Struct(&[
 ]);
 
 const CLAIM: Type =
-    Type::Struct(&[("dataSource", Type::Atomic), ("resources", RESOURCES), ("selector", Type::Atomic)]);
+    Type::Struct(&[("dataSource", Type::Atomic), ("resources", CLAIM_RESOURCES), ("selector", Type::Atomic)]);
+
+const CLAIM_RESOURCES: Type = Type::Struct(&[("limits", Type::Map), ("requests", Type::Map)]);
 
 #[cfg(test)]
 #[path = "schema_test.rs"]

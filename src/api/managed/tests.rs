@@ -220,8 +220,11 @@ fn an_applier_owns_no_defaults() {
 
 #[test]
 fn what_nobody_told_of_belongs_to_before_first_apply() {
-    let mut w = World::untold(Kind::ConfigMap, json!({"metadata": {"name": "m", "uid": "u", "resourceVersion": "5",
-        "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"l": "1"}}, "data": {"x": "1"}}));
+    let mut w = World::untold(
+        Kind::ConfigMap,
+        json!({"metadata": {"name": "m", "uid": "u", "resourceVersion": "5",
+        "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"l": "1"}}, "data": {"x": "1"}}),
+    );
     w.update("u", json!({"metadata": {"name": "m", "uid": "u", "labels": {"l": "1"}}, "data": {"x": "2"}}));
     assert_eq!(w.owners(), Vec::<String>::new(), "an update tells nothing of an object that is not told of");
     assert_eq!(w.apply("a", data(json!({"x": "3"}))).unwrap_err()[0].manager, "\"before-first-apply\" using v1");
@@ -229,8 +232,13 @@ fn what_nobody_told_of_belongs_to_before_first_apply() {
     let before = "\"before-first-apply\" using v1: .metadata.labels .metadata.labels.l .data .data.x";
     let mut owners = w.owners();
     owners.sort();
-    let mut expected = ["\"a\": .data.x".to_owned(), before.replace(".metadata.labels .metadata.labels.l .data .data.x",
-        ".data .data.x .metadata.labels .metadata.labels.l")];
+    let mut expected = [
+        "\"a\": .data.x".to_owned(),
+        before.replace(
+            ".metadata.labels .metadata.labels.l .data .data.x",
+            ".data .data.x .metadata.labels .metadata.labels.l",
+        ),
+    ];
     expected.sort();
     assert_eq!(owners, expected);
 }
@@ -242,7 +250,8 @@ fn status_has_managers_of_its_own_and_is_no_part_of_the_object() {
     with_status["status"] = json!({"active": 1});
     w.apply("a", with_status).unwrap();
     assert!(!w.owners()[0].contains("status"), "{:?}", w.owners());
-    let status = |active: u8| json!({"metadata": {"name": "j"}, "spec": {"suspend": true}, "status": {"active": active}});
+    let status =
+        |active: u8| json!({"metadata": {"name": "j"}, "spec": {"suspend": true}, "status": {"active": active}});
     w.apply_to("a", Part::Status, status(2), false).unwrap();
     assert_eq!(w.owners()[1], "\"a\" with subresource \"status\": .status.active");
     assert_eq!((&w.value()["status"]["active"], w.value()["spec"].get("suspend")), (&json!(2), None));
@@ -253,8 +262,10 @@ fn status_has_managers_of_its_own_and_is_no_part_of_the_object() {
 
 #[test]
 fn entries_can_be_set_and_reset_and_what_is_no_entry_changes_nothing() {
-    let entry = |manager: &str, field: &str| json!({"manager": manager, "operation": "Apply", "apiVersion": "v1",
-        "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {format!("f:{field}"): {}}}});
+    let entry = |manager: &str, field: &str| {
+        json!({"manager": manager, "operation": "Apply", "apiVersion": "v1",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {format!("f:{field}"): {}}}})
+    };
     let with = |x: &str, entries: Value| json!({"metadata": {"name": "m", "managedFields": entries}, "data": {"x": x}});
     let mut w = World::new(Kind::ConfigMap);
     w.apply("a", data(json!({"x": "1"}))).unwrap();
@@ -283,17 +294,21 @@ fn entries_can_be_set_and_reset_and_what_is_no_entry_changes_nothing() {
 #[test]
 fn kubectl_may_apply_what_it_applied_on_the_client_side() {
     let note = |x: &str, y: &str| {
-        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"x": x, "y": y}});
+        let config =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"x": x, "y": y}});
         json!({last_applied::ANNOTATION: format!("{config}\n")})
     };
-    let object = |annotations: Value| json!({"metadata": {"name": "m", "annotations": annotations},
-        "data": {"x": "1", "y": "1"}});
+    let object = |annotations: Value| {
+        json!({"metadata": {"name": "m", "annotations": annotations},
+        "data": {"x": "1", "y": "1"}})
+    };
     let mut w = World::new(Kind::ConfigMap);
     w.create("kubectl-client-side-apply", object(note("1", "1")));
     assert_eq!(w.apply("other", data(json!({"x": "2"}))).unwrap_err().len(), 1);
     w.apply("kubectl", data(json!({"x": "2"}))).unwrap();
     let text = w.value()["metadata"]["annotations"][last_applied::ANNOTATION].as_str().unwrap().to_owned();
-    let expected = "{\"apiVersion\":\"v1\",\"data\":{\"x\":\"2\"},\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"m\"}}\n";
+    let expected =
+        "{\"apiVersion\":\"v1\",\"data\":{\"x\":\"2\"},\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"m\"}}\n";
     assert_eq!(text, expected);
     // A field that somebody changed since is still theirs.
     let mut w = World::new(Kind::ConfigMap);
@@ -359,9 +374,8 @@ fn extract(value: &Value, set: &FieldSet, ty: Type) -> Value {
 fn pod_part() -> impl Strategy<Value = Value> {
     let text = || "[12]";
     let labels = proptest::collection::btree_map("[ab]", text(), 1..3);
-    let env = proptest::collection::btree_map("[EF]", text(), 1..3).prop_map(|env| {
-        env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect::<Vec<_>>()
-    });
+    let env = proptest::collection::btree_map("[EF]", text(), 1..3)
+        .prop_map(|env| env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect::<Vec<_>>());
     let ports = proptest::sample::subsequence(vec![80, 81], 1..3)
         .prop_map(|p| p.into_iter().map(|p| json!({"containerPort": p})).collect::<Vec<_>>());
     let container = (
@@ -392,8 +406,12 @@ fn pod_part() -> impl Strategy<Value = Value> {
             put("/spec/nodeName", node.map(|n| json!(n)));
             let containers = containers.into_iter().map(|(name, (image, command, env, ports))| {
                 let mut container = json!({"name": name});
-                let fields =
-                    [("image", json!(image)), ("command", json!(command)), ("env", json!(env)), ("ports", json!(ports))];
+                let fields = [
+                    ("image", json!(image)),
+                    ("command", json!(command)),
+                    ("env", json!(env)),
+                    ("ports", json!(ports)),
+                ];
                 for (field, value) in fields.into_iter().filter(|(_, value)| !value.is_null()) {
                     container[field] = value;
                 }
@@ -434,6 +452,10 @@ fn write() -> impl Strategy<Value = Write> {
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
+fn is_applier(who: &Identity, manager: &str) -> bool {
+    (who.manager.as_str(), who.operation) == (manager, Operation::Apply)
+}
+
 /// What each manager but one owns.
 fn others(managers: &Managers, manager: &str, operation: Operation) -> FieldSet {
     let mut all = FieldSet::default();
@@ -467,10 +489,19 @@ proptest! {
                     }
                     let change = compare(&old, &w.value(), ty);
                     prop_assert!(force || theirs.intersection(&change.set()).is_empty(), "nothing is taken unasked");
-                    // Nothing goes that another one owns.
-                    prop_assert!(theirs.intersection(&change.removed).is_empty());
+                    // Nothing goes that another one owns, unless it is in an element that was the applier's alone.
+                    let last = managers.0.iter().find(|(who, _)| is_applier(who, manager));
+                    let last = last.map(|(_, owned)| owned.fields.clone()).unwrap_or_default();
+                    let mut elements = FieldSet::default();
+                    for path in last.intersection(&change.removed).paths() {
+                        if !matches!(path.0.last(), Some(Step::Field(_))) {
+                            elements.insert(path.0);
+                        }
+                    }
+                    prop_assert!(theirs.intersection(&elements).is_empty());
+                    prop_assert!(theirs.intersection(&change.removed.outside(&elements)).is_empty());
                     let managers = w.managers();
-                    let own = managers.0.iter().find(|(who, _)| (who.manager.as_str(), who.operation) == (manager, Operation::Apply));
+                    let own = managers.0.iter().find(|(who, _)| is_applier(who, manager));
                     let own = own.map(|(_, owned)| owned.fields.clone()).unwrap_or_default();
                     prop_assert_eq!(&own, &without_system_fields(&fields_of(&config, ty)));
                     let extracted = extract(&w.value(), &own, ty);

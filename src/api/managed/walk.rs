@@ -285,9 +285,7 @@ mod tests {
 
     #[test]
     fn elements_are_compared_by_their_keys_and_atomic_values_whole() {
-        let job = |containers: Value, selector: &str| {
-            json!({"spec": {"selector": {"matchLabels": {"a": selector}}, "template": {"spec": {"containers": containers}}}})
-        };
+        let job = |containers: Value, selector: &str| json!({"spec": {"selector": {"matchLabels": {"a": selector}}, "template": {"spec": {"containers": containers}}}});
         let [removed, modified, added] = compared(
             Kind::Job,
             job(json!([{"name": "a", "image": "1"}, {"name": "b"}]), "x"),

@@ -38,10 +38,18 @@ async fn an_applied_object_is_created_changed_and_left_alone() {
     assert_eq!(changed["data"], json!({"x": "2"}));
     assert_ne!(changed["metadata"]["resourceVersion"], made.json()["metadata"]["resourceVersion"]);
     let dry = apply(&f, &at("fieldManager=b&dryRun=All"), &map(json!({"z": "3"}))).await.json();
-    assert_eq!((&dry["data"], managers(&dry)), (&json!({"x": "2", "z": "3"}), vec!["a Apply".into(), "b Apply".into()]));
+    assert_eq!(
+        (&dry["data"], managers(&dry)),
+        (&json!({"x": "2", "z": "3"}), vec!["a Apply".into(), "b Apply".into()])
+    );
     assert_eq!(f.get(&format!("{MAPS}/m")).await.json(), changed);
-    let dry = apply(&f, &format!("{MAPS}/n?fieldManager=b&dryRun=All"), &json!({"apiVersion": "v1",
-        "kind": "ConfigMap", "metadata": {"name": "n"}})).await;
+    let dry = apply(
+        &f,
+        &format!("{MAPS}/n?fieldManager=b&dryRun=All"),
+        &json!({"apiVersion": "v1",
+        "kind": "ConfigMap", "metadata": {"name": "n"}}),
+    )
+    .await;
     assert_eq!((dry.code.as_u16(), f.stored(Kind::ConfigMap, "n")), (201, None));
 }
 
@@ -53,8 +61,7 @@ async fn a_conflict_names_the_fields_and_their_managers() {
     let body = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"backoffLimit": 1}});
     let refused = apply(&f, &format!("{JOBS}/j?fieldManager=b"), &body).await;
     assert_eq!(refused.refusal(), (409, "Conflict".to_owned()));
-    let message =
-        "Apply failed with 1 conflict: conflict with \"kubectl-create\" using batch/v1: .spec.backoffLimit";
+    let message = "Apply failed with 1 conflict: conflict with \"kubectl-create\" using batch/v1: .spec.backoffLimit";
     assert_eq!(refused.message(), message);
     let causes = json!([{"reason": "FieldManagerConflict", "field": ".spec.backoffLimit",
         "message": "conflict with \"kubectl-create\" using batch/v1"}]);
@@ -120,8 +127,13 @@ async fn what_an_applied_body_or_its_parameters_may_not_say() {
     f.map("m", json!({})).await;
     assert_eq!(refused("fieldManager=a", with("uid", "u")).await.0, 409);
     assert_eq!(refused("fieldManager=a", with("resourceVersion", "1")).await.0, 409);
-    let missing = apply(&f, &format!("{JOBS}/none/status?fieldManager=a"), &json!({"apiVersion": "batch/v1",
-        "kind": "Job", "metadata": {"name": "none"}, "status": {"active": 1}})).await;
+    let missing = apply(
+        &f,
+        &format!("{JOBS}/none/status?fieldManager=a"),
+        &json!({"apiVersion": "batch/v1",
+        "kind": "Job", "metadata": {"name": "none"}, "status": {"active": 1}}),
+    )
+    .await;
     assert_eq!(missing.refusal(), (404, "NotFound".to_owned()), "a status without an object is not created");
 }
 
@@ -175,12 +187,14 @@ async fn each_write_of_a_client_has_a_manager_and_status_one_of_its_own() {
 async fn an_object_of_the_controllers_has_no_entries_and_keeps_those_it_gets() {
     let f = Fixture::new();
     let pod = json!({"metadata": {"name": "p", "namespace": "default", "uid": "u", "labels": {"a": "b"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    f.api.store.commit(Tx::new().create(Object::deserialize(Kind::Pod, pod).unwrap())).unwrap();
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}});
+    let pod = admission::defaulted(&Object::deserialize(Kind::Pod, pod).unwrap());
+    f.api.store.commit(Tx::new().create(pod)).unwrap();
     let path = "/api/v1/namespaces/default/pods/p";
     let labels = json!({"metadata": {"labels": {"x": "y"}}}).to_string();
-    let labelled = f.ask("PATCH", path, "application/merge-patch+json", labels).await.json();
-    assert_eq!(managers(&labelled), Vec::<String>::new());
+    let labelled = f.ask("PATCH", path, "application/merge-patch+json", labels).await;
+    assert_eq!(labelled.code, 200, "{}", labelled.text);
+    assert_eq!(managers(&labelled.json()), Vec::<String>::new());
     let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"z": "1"}}});
     let applied = apply(&f, &format!("{path}?fieldManager=a"), &body).await.json();
     assert_eq!(managers(&applied), ["a Apply", "before-first-apply Update"]);
