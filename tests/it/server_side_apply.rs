@@ -70,10 +70,10 @@ const MAP: &str = "/api/v1/namespaces/default/configmaps/m";
 fn a_manifest_is_applied_changed_and_what_it_leaves_out_goes() {
     let server = Server::start();
     let manifest = Manifest::of(&server);
-    manifest.map(&[("x", "1"), ("y", "1")]);
+    manifest.map(&[("x", "1"), ("w", "1")]);
     assert_eq!(manifest.apply(&[]), "configmap/m serverside-applied\n");
     let made = server.get(MAP);
-    let fields = json!({"f:data": {"f:x": {}, "f:y": {}}});
+    let fields = json!({"f:data": {"f:x": {}, "f:w": {}}});
     assert_eq!(entries(&made), [("kubectl".to_owned(), "Apply".to_owned(), fields)]);
     assert_eq!(manifest.apply(&[]), "configmap/m serverside-applied\n");
     assert_eq!(server.get(MAP), made, "nothing changed, not even the version");
@@ -81,8 +81,8 @@ fn a_manifest_is_applied_changed_and_what_it_leaves_out_goes() {
     manifest.map(&[("x", "2")]).apply(&[]);
     assert_eq!(server.get(MAP)["data"], json!({"x": "2"}));
     manifest.map(&[("x", "2"), ("z", "1")]).apply(&["--field-manager", "other"]);
-    manifest.map(&[("y", "1")]).apply(&[]);
-    assert_eq!(server.get(MAP)["data"], json!({"x": "2", "y": "1", "z": "1"}), "the other one still owns x");
+    manifest.map(&[("w", "1")]).apply(&[]);
+    assert_eq!(server.get(MAP)["data"], json!({"x": "2", "w": "1", "z": "1"}), "the other one still owns x");
     let yaml = server.kubectl_ok(&["get", "configmap", "m", "-o", "yaml", "--show-managed-fields"]);
     for line in ["  managedFields:", "    manager: other", "    operation: Apply", "        f:z: {}"] {
         assert!(yaml.lines().any(|l| l == line), "{line:?} in\n{yaml}");
@@ -90,7 +90,7 @@ fn a_manifest_is_applied_changed_and_what_it_leaves_out_goes() {
     let hidden = server.kubectl_ok(&["get", "configmap", "m", "-o", "yaml"]);
     assert!(!hidden.contains("managedFields"), "{hidden}");
 
-    manifest.map(&[("x", "3"), ("y", "1")]);
+    manifest.map(&[("x", "3"), ("w", "1")]);
     let diff = manifest.run("diff", &["--field-manager", "other", "--force-conflicts"]);
     assert_eq!(diff.status.code(), Some(1), "{}", said(&diff));
     for line in ["-  x: \"2\"", "+  x: \"3\"", "-  z: \"1\""] {
@@ -151,20 +151,20 @@ fn the_rules_of_a_job_hold_for_what_is_applied() {
 fn a_job_that_was_applied_on_the_client_side_goes_over() {
     let server = Server::start();
     let manifest = Manifest::of(&server);
-    manifest.job("  backoffLimit: 3\n  parallelism: 2");
+    manifest.job("  backoffLimit: 3\n  ttlSecondsAfterFinished: 100");
     server.kubectl_ok(&["apply", "-f", &manifest.path]);
     assert_eq!(names(&server.job("j")), ["kubectl-client-side-apply Update"]);
     // What client-side apply wrote is no conflict, though it has another manager.
     assert_eq!(manifest.job("  backoffLimit: 4").apply(&[]), "job.batch/j serverside-applied\n");
     let over = server.job("j");
     assert_eq!(over["spec"]["backoffLimit"], 4);
+    assert_eq!(over["spec"].get("ttlSecondsAfterFinished"), None, "kubectl applies once more, as the owner of all");
     let managers = names(&over);
     assert!(!managers.iter().any(|m| m.starts_with("kubectl-client-side-apply")), "{managers:?}");
     assert!(managers.contains(&"kubectl Apply".to_owned()), "{managers:?}");
-    // Now that it owns what the client-side apply set, leaving it out removes it.
     manifest.job("").apply(&[]);
     let spec = &server.job("j")["spec"];
-    assert_eq!((&spec["backoffLimit"], &spec["parallelism"]), (&json!(6), &json!(1)), "defaults again");
+    assert_eq!(spec["backoffLimit"], 6, "the default again");
     assert_eq!(spec["selector"], over["spec"]["selector"], "what was generated is not the applier's to lose");
     let settled = server.job("j");
     manifest.apply(&[]);

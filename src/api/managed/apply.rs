@@ -156,7 +156,7 @@ fn conflicts(managers: &Managers, applier: &Identity, set: &FieldSet) -> Vec<Con
 }
 
 /// Takes out of `merged` what the applier owned (`last`) and nobody owns any more; `managers` holds what the applier
-/// owns now. What others put below a field that it owned stays.
+/// owns now. What others put below a field that it owned stays; an element of a list goes with all that is in it.
 fn prune(merged: Value, managers: &Managers, last: &FieldSet, ty: Type) -> Value {
     let (all, last) = (fields_of(&merged, ty).with_named(ty), last.with_named(ty));
     let mut owned = FieldSet::default();

@@ -246,7 +246,10 @@ const VOLUME: Type = Type::Struct(&[
     ("storageos", SECRET_REF),
 ]);
 
-const CLAIM: Type = Type::Struct(&[("dataSource", Type::Atomic), ("resources", RESOURCES), ("selector", Type::Atomic)]);
+const CLAIM: Type =
+    Type::Struct(&[("dataSource", Type::Atomic), ("resources", CLAIM_RESOURCES), ("selector", Type::Atomic)]);
+
+const CLAIM_RESOURCES: Type = Type::Struct(&[("limits", Type::Map), ("requests", Type::Map)]);
 
 #[cfg(test)]
 #[path = "schema_test.rs"]

@@ -187,12 +187,14 @@ async fn each_write_of_a_client_has_a_manager_and_status_one_of_its_own() {
 async fn an_object_of_the_controllers_has_no_entries_and_keeps_those_it_gets() {
     let f = Fixture::new();
     let pod = json!({"metadata": {"name": "p", "namespace": "default", "uid": "u", "labels": {"a": "b"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    f.api.store.commit(Tx::new().create(Object::deserialize(Kind::Pod, pod).unwrap())).unwrap();
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}});
+    let pod = admission::defaulted(&Object::deserialize(Kind::Pod, pod).unwrap());
+    f.api.store.commit(Tx::new().create(pod)).unwrap();
     let path = "/api/v1/namespaces/default/pods/p";
     let labels = json!({"metadata": {"labels": {"x": "y"}}}).to_string();
-    let labelled = f.ask("PATCH", path, "application/merge-patch+json", labels).await.json();
-    assert_eq!(managers(&labelled), Vec::<String>::new());
+    let labelled = f.ask("PATCH", path, "application/merge-patch+json", labels).await;
+    assert_eq!(labelled.code, 200, "{}", labelled.text);
+    assert_eq!(managers(&labelled.json()), Vec::<String>::new());
     let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"z": "1"}}});
     let applied = apply(&f, &format!("{path}?fieldManager=a"), &body).await.json();
     assert_eq!(managers(&applied), ["a Apply", "before-first-apply Update"]);
