@@ -8,7 +8,7 @@ use super::harness::{Server, job};
 
 /// Random requests of each operation in `make test`. `make fuzz` asks for more, and before them for the edges of every
 /// field, which are thousands of requests.
-const EXAMPLES: &str = "8";
+const EXAMPLES: &str = "4";
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)

@@ -198,6 +198,8 @@ const KUBECTL: &[Row] = &[
     ),
     works("apply -R -f FOLDER", "kubectl_write::apply_takes_folders_streams_and_kustomizations"),
     works("apply -k FOLDER", "kubectl_write::apply_takes_folders_streams_and_kustomizations"),
+    works("apply --server-side", "server_side_apply::a_manifest_is_applied_changed_and_what_it_leaves_out_goes"),
+    works("apply --server-side --force-conflicts", "server_side_apply::a_conflict_is_explained_and_can_be_forced"),
     works("apply --dry-run=server", "kubectl_write::apply_takes_folders_streams_and_kustomizations"),
     noting(
         "apply --prune -l SELECTOR",
