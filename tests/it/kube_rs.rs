@@ -182,6 +182,24 @@ async fn many_are_deleted_by_one_request_and_a_pod_is_evicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_applied_by_its_owners() {
+    let server = Server::start();
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&server.url));
+    let body = |value: &str| {
+        let metadata = json!({"name": "m"});
+        Patch::Apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": value}}))
+    };
+    let made = maps.patch("m", &PatchParams::apply("one"), &body("1")).await.unwrap();
+    assert_eq!(made.data.unwrap()["a"], "1");
+    let conflict = refusal(maps.patch("m", &PatchParams::apply("two"), &body("2")).await);
+    assert!(conflict.is_conflict() && conflict.message.contains("conflict with \"one\""), "{conflict:?}");
+    let forced = maps.patch("m", &PatchParams::apply("two").force(), &body("2")).await.unwrap();
+    assert_eq!(forced.data.unwrap()["a"], "2");
+    let managers: Vec<_> = forced.metadata.managed_fields.unwrap().into_iter().filter_map(|f| f.manager).collect();
+    assert!(managers.contains(&"two".to_owned()), "{managers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_awaited_and_its_log_read_and_followed() {
     let server = Server::start();
     server.push_example("sleep");

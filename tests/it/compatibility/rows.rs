@@ -242,6 +242,7 @@ const KUBE_RS: &[Row] = &[
         "kube_rs::an_object_is_created_read_replaced_patched_and_deleted",
     ),
     works("Api: patch (merge, strategic, JSON)", "kube_rs::an_object_is_created_read_replaced_patched_and_deleted"),
+    works("Api: apply, conflicts, force", "kube_rs::an_object_is_applied_by_its_owners"),
     works("Api: metadata only", "kube_rs::an_object_is_created_read_replaced_patched_and_deleted"),
     works("Api: list, selectors, pages, Api::all", "kube_rs::lists_are_chosen_by_label_by_field_and_in_pages"),
     works("Api: delete_collection", "kube_rs::many_are_deleted_by_one_request_and_a_pod_is_evicted"),
