@@ -13,9 +13,14 @@ use super::path::{Step, describe, render, shorten};
 use super::{DecodeError, Decoded, MAX_COMPLAINTS, Parsed};
 use crate::api::kind::{Kind, KindInfo, Object};
 
+/// Objects and lists in one document. An empty one is two bytes of JSON and may be a kilobyte of a type, so the length of a
+/// body alone does not bound what it takes up.
+const MAX_NESTED: usize = 100_000;
+
 /// Decodes `parsed` as `kind`. Its `apiVersion` and `kind` must be that kind's where they are present.
 pub fn decode(kind: Kind, parsed: Parsed) -> Result<Decoded, DecodeError> {
     check_kind(kind.info(), &parsed.value)?;
+    check_size(&parsed.value)?;
     let Parsed { value, duplicates } = parsed;
     let mut unknown = Unknown::default();
     let object = track(&value, &mut unknown, |from| Object::deserialize(kind, from))?;
@@ -24,9 +29,34 @@ pub fn decode(kind: Kind, parsed: Parsed) -> Result<Decoded, DecodeError> {
 
 /// Decodes `parsed` as any type, such as `DeleteOptions`; its `apiVersion` and `kind` are not looked at.
 pub fn decode_as<'de, T: Deserialize<'de>>(parsed: &'de Parsed) -> Result<Decoded<T>, DecodeError> {
+    check_size(&parsed.value)?;
     let mut unknown = Unknown::default();
     let object = track(&parsed.value, &mut unknown, |from| T::deserialize(from))?;
     Ok(Decoded { object, unknown: unknown.with(parsed.duplicates.clone()) })
+}
+
+fn check_size(value: &Value) -> Result<(), DecodeError> {
+    let mut left = MAX_NESTED;
+    let mut waiting = vec![value];
+    while let Some(value) = waiting.pop() {
+        let room = match value {
+            Value::Array(list) => {
+                waiting.extend(list.iter().filter(|value| value.is_array() || value.is_object()));
+                left.checked_sub(1)
+            }
+            Value::Object(fields) => {
+                waiting.extend(fields.values().filter(|value| value.is_array() || value.is_object()));
+                left.checked_sub(1)
+            }
+            _ => Some(left),
+        };
+        let Some(room) = room.filter(|room| waiting.len() <= *room) else {
+            let message = format!("more than {MAX_NESTED} objects and lists: divide it into several");
+            return Err(DecodeError::Field { path: String::new(), message });
+        };
+        left = room;
+    }
+    Ok(())
 }
 
 /// The kind that a manifest says it is.
@@ -225,6 +255,18 @@ mod tests {
         let value = json!({"metadata": {"labels": {"any.thing/at-all": "x"}, "managedFields": [{"fieldsV1": {"f:x": {}}}]},
             "data": {"key": "value"}});
         assert_eq!(decode(Kind::ConfigMap, value.into()).unwrap().unknown, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_body_of_little_but_brackets_is_refused() {
+        let containers = |n: usize| json!({"spec": {"template": {"spec": {"containers": vec![json!({}); n]}}}});
+        assert!(fault(Kind::Job, containers(MAX_NESTED)).contains("objects and lists"));
+        let deep = (0..300).fold(json!([]), |inner, _| json!([inner, vec![json!({}); 500]]));
+        assert!(fault(Kind::ConfigMap, json!({"data": deep})).contains("objects and lists"));
+        // The root, three maps and the list count, too.
+        assert!(decode(Kind::Job, containers(MAX_NESTED - 5).into()).is_ok());
+        let many: serde_json::Map<String, Value> = (0..MAX_NESTED * 2).map(|n| (n.to_string(), json!(""))).collect();
+        assert!(decode(Kind::ConfigMap, json!({ "data": many }).into()).is_ok(), "texts are as long as they are");
     }
 
     #[test]
