@@ -92,6 +92,18 @@ FROM ?= 1
 sim: ## The seeded simulation with many seeds: make sim SEEDS=10000
 	KILN_SIM_SEEDS=$(SEEDS) KILN_SIM_FROM=$(FROM) cargo test --release --locked --test sim -- --nocapture whatever
 
+# What to fuzz, and for how many seconds.
+OF ?= request
+FOR ?= 60
+FUZZ := $(TARGET)/fuzz
+
+.PHONY: libfuzzer
+libfuzzer: ## A target of tests/fuzz, each a decoder or whole requests: make libfuzzer OF=yaml FOR=600
+	cd tests/fuzz && RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$(FUZZ)" cargo build --release --locked --bin $(OF)
+	@mkdir -p "$(FUZZ)/corpus/$(OF)"
+	cd "$(FUZZ)" && release/$(OF) -max_total_time=$(FOR) -timeout=10 -rss_limit_mb=4096 -max_len=16384 \
+	  -dict="$(CURDIR)/tests/fuzz/words.dict" corpus/$(OF) "$(CURDIR)/tests/fuzz/seeds/$(OF)"
+
 .PHONY: guests
 guests: ## Builds guest-examples/*/*.wasm anew, with the pinned compiler
 	GUEST_TOOLCHAIN="$(GUEST_TOOLCHAIN)" guest-examples/build.sh
