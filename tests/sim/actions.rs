@@ -9,6 +9,7 @@ use kiln::store::{CommitError, Precondition, Tx};
 use serde_json::json;
 
 use crate::cron_actions;
+use crate::namespaces;
 use crate::rng::Rng;
 use crate::shapes;
 use crate::world::World;
@@ -41,6 +42,7 @@ enum Action {
     WriteWhatWasRead,
     Cordon,
     CronJob,
+    Namespace,
 }
 
 const ACTIONS: &[(usize, Action)] = &[
@@ -56,6 +58,7 @@ const ACTIONS: &[(usize, Action)] = &[
     (10, Action::WriteWhatWasRead),
     (2, Action::Cordon),
     (30, Action::CronJob),
+    (12, Action::Namespace),
 ];
 
 /// Does one thing; says what.
@@ -77,6 +80,7 @@ pub fn act(world: &mut World) -> String {
         }
         Action::CronJob if world.has_cron_jobs => cron_actions::act(world),
         Action::CronJob => create_job(world),
+        Action::Namespace => namespaces::act(world),
     }
 }
 

@@ -13,6 +13,7 @@ use kiln::api::{Key, Kind, Object, meta, well_known};
 use kiln::store::{Change, Event, Store, Visibility, Watch};
 
 use crate::cron::{self, CronBooks};
+use crate::namespaces;
 use crate::rules;
 
 pub const JOB_CONTROLLER: &str = "job-controller";
@@ -153,6 +154,7 @@ impl Books {
         {
             assert!(!self.is_kept(before), "{id:?} was collected, and an owner is there");
         }
+        namespaces::check(self, event, before.as_ref(), by);
         match object {
             Object::Job(job) => self.take_job(event, job, before.as_ref(), done),
             Object::Pod(pod) => {
@@ -399,6 +401,7 @@ impl Auditor {
             rules::at_rest(book, now);
         }
         self.books.cron_jobs.at_rest();
+        namespaces::at_rest(&self.books);
     }
 }
 

@@ -8,7 +8,7 @@
 //! KILN_SIM_SEEDS=500   that many seeds, from KILN_SIM_FROM (1 if it is not set)
 //! ```
 //!
-//! [`world`] chooses the steps, [`actions`] and [`cron_actions`] are the users', [`shapes`] the Jobs they make, [`node`] the
+//! [`world`] chooses the steps, [`actions`], [`cron_actions`] and [`namespaces`] are the users', [`shapes`] the Jobs they make, [`node`] the
 //! node, [`checked`] watches the controllers, [`follow`] are slow watchers, [`books`], [`rules`], [`cron`] and [`calendar`]
 //! are the auditor's.
 
@@ -26,6 +26,7 @@ mod cron;
 mod cron_actions;
 mod follow;
 mod indexed;
+mod namespaces;
 mod node;
 mod process;
 mod rng;

@@ -14,7 +14,9 @@ use kiln::controllers::cronjob::CronJobController;
 use kiln::controllers::event_ttl::EventTtl;
 use kiln::controllers::gc::GarbageCollector;
 use kiln::controllers::job::JobController;
+use kiln::controllers::namespace::NamespaceController;
 use kiln::controllers::pod_gc::PodGc;
+use kiln::controllers::service_account::ServiceAccounts;
 use kiln::controllers::ttl::TtlAfterFinished;
 use kiln::ids::Ids;
 use kiln::node::local::Local;
@@ -34,6 +36,8 @@ fn controllers(start: &Start<'_>, ids: &Ids) -> Vec<Box<dyn Actor>> {
         start.pure(JobController::new(ids.clone())),
         start.pure(CronJobController::new(ids.clone(), calendar::zone(None))),
         start.pure(GarbageCollector::default()),
+        start.pure(NamespaceController::default()),
+        start.pure(ServiceAccounts::new(ids.clone())),
         start.pure(EventTtl::default()),
         start.pure(TtlAfterFinished::default()),
         start.pure(PodGc::new(20)),

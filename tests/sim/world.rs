@@ -15,6 +15,7 @@ use crate::books::{Auditor, Books, By};
 use crate::checked::{Desk, Meddling, Sabotage};
 use crate::cron_actions;
 use crate::follow::Client;
+use crate::namespaces;
 use crate::node;
 use crate::process::{Dirs, Process, remove};
 use crate::rng::Rng;
@@ -108,6 +109,8 @@ impl World {
             is_telling: false,
         };
         world.make_node();
+        namespaces::make(&mut world, "default");
+        world.audit(By::User);
         world
     }
 
