@@ -20,39 +20,46 @@ export const DAYS = { least: 1, most: 31, names: [] };
 export const MONTHS = {
   least: 1,
   most: 12,
-  names: ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
+  names: ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'],
 };
 /** Sunday is 0, and 7 is no day. @type {Bounds} */
-export const WEEKDAYS = { least: 0, most: 6, names: ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
+export const WEEKDAYS = { least: 0, most: 6, names: ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] };
 
 /** @type {Record<string, string>} */
 const DESCRIPTORS = {
-  "@yearly": "0 0 1 1 *",
-  "@annually": "0 0 1 1 *",
-  "@monthly": "0 0 1 * *",
-  "@weekly": "0 0 * * 0",
-  "@daily": "0 0 * * *",
-  "@midnight": "0 0 * * *",
-  "@hourly": "0 * * * *",
+  '@yearly': '0 0 1 1 *',
+  '@annually': '0 0 1 1 *',
+  '@monthly': '0 0 1 * *',
+  '@weekly': '0 0 * * 0',
+  '@daily': '0 0 * * *',
+  '@midnight': '0 0 * * *',
+  '@hourly': '0 * * * *',
 };
 
-const EVERY = "@every ";
+const EVERY = '@every ';
 
 /** @param {string} text @returns {Schedule} @throws {ScheduleError} */
 export function parseSchedule(text) {
-  if (text === "") {
-    throw new ScheduleError("empty spec string");
+  if (text === '') {
+    throw new ScheduleError('empty spec string');
   }
-  if (text.includes("TZ")) {
-    throw new ScheduleError("cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+  if (text.includes('TZ')) {
+    throw new ScheduleError('cannot use TZ or CRON_TZ in schedule, use timeZone field instead');
   }
-  if (text.startsWith("@")) {
+  if (text.startsWith('@')) {
     return descriptor(text);
   }
-  const fields = text.split(/\s+/u).filter((field) => field !== "");
+  const fields = text.split(/\s+/u).filter((field) => field !== '');
   const [minute, hour, day, month, weekday] = fields;
-  if (minute === undefined || hour === undefined || day === undefined || month === undefined || weekday === undefined || fields.length > 5) {
-    throw new ScheduleError(`expected exactly 5 fields, found ${fields.length}: [${fields.join(" ")}]`);
+  if (
+    minute === undefined ||
+    hour === undefined ||
+    day === undefined ||
+    month === undefined ||
+    weekday === undefined ||
+    fields.length > 5
+  ) {
+    throw new ScheduleError(`expected exactly 5 fields, found ${fields.length}: [${fields.join(' ')}]`);
   }
   return {
     calendar: {
@@ -77,24 +84,29 @@ function descriptor(text) {
   try {
     return { every: Math.max(1, parseSeconds(text.slice(EVERY.length))) };
   } catch (error) {
-    throw error instanceof ScheduleError ? new ScheduleError(`failed to parse duration ${text}: ${error.message}`) : error;
+    throw error instanceof ScheduleError
+      ? new ScheduleError(`failed to parse duration ${text}: ${error.message}`)
+      : error;
   }
 }
 
 /** A list of ranges. Empty ones are skipped, so that a field may also name nothing. @param {string} text @param {Bounds} bounds @returns {Field} */
 function parseField(text, bounds) {
-  const ranges = text.split(",").filter((part) => part !== "").map((part) => parseRange(part, bounds));
+  const ranges = text
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => parseRange(part, bounds));
   const values = [...new Set(ranges.flatMap((range) => range.values))].sort((a, b) => a - b);
   return { values, any: ranges.some((range) => range.any) };
 }
 
 /** `*`, `?`, `a` or `a-b`, each with `/step` or without. `a/step` goes on to the greatest value. @param {string} text @param {Bounds} bounds @returns {Field} */
 function parseRange(text, bounds) {
-  const [range = "", ...steps] = text.split("/");
-  const ends = range.split("-");
-  const [first = "", last] = ends;
+  const [range = '', ...steps] = text.split('/');
+  const ends = range.split('-');
+  const [first = '', last] = ends;
   // What follows a star is not looked at.
-  let any = first === "*" || first === "?";
+  let any = first === '*' || first === '?';
   if (!any && ends.length > 2) {
     throw new ScheduleError(`too many hyphens: ${text}`);
   }
@@ -142,11 +154,11 @@ function parseNumber(text) {
   const fault = (/** @type {string} */ why) =>
     new ScheduleError(`failed to parse int from ${text}: strconv.Atoi: parsing ${JSON.stringify(text)}: ${why}`);
   if (!/^[+-]?[0-9]+$/.test(text)) {
-    throw fault("invalid syntax");
+    throw fault('invalid syntax');
   }
-  const number = BigInt(text.replace(/^\+/, ""));
+  const number = BigInt(text.replace(/^\+/, ''));
   if (BigInt.asIntN(64, number) !== number) {
-    throw fault("value out of range");
+    throw fault('value out of range');
   }
   if (number < 0n) {
     throw new ScheduleError(`negative number (${number}) not allowed: ${text}`);
@@ -158,8 +170,8 @@ function parseNumber(text) {
 const UNITS = {
   ns: 1n,
   us: 1_000n,
-  "µs": 1_000n,
-  "μs": 1_000n,
+  µs: 1_000n,
+  μs: 1_000n,
   ms: 1_000_000n,
   s: 1_000_000_000n,
   m: 60_000_000_000n,
@@ -171,21 +183,21 @@ const LONGEST = (1n << 63n) - 1n;
 function parseSeconds(text) {
   const quoted = JSON.stringify(text);
   const invalid = () => new ScheduleError(`time: invalid duration ${quoted}`);
-  const negative = text.startsWith("-");
-  let rest = text.replace(/^[+-]/, "");
-  if (rest === "0") {
+  const negative = text.startsWith('-');
+  let rest = text.replace(/^[+-]/, '');
+  if (rest === '0') {
     return 0;
   }
-  if (rest === "") {
+  if (rest === '') {
     throw invalid();
   }
   let nanos = 0n;
-  while (rest !== "") {
-    const [all = "", whole = "", fraction = "", unit = ""] = /^([0-9]*)(?:\.([0-9]*))?([^.0-9]*)/u.exec(rest) ?? [];
-    if (whole === "" && fraction === "") {
+  while (rest !== '') {
+    const [all = '', whole = '', fraction = '', unit = ''] = /^([0-9]*)(?:\.([0-9]*))?([^.0-9]*)/u.exec(rest) ?? [];
+    if (whole === '' && fraction === '') {
       throw invalid();
     }
-    if (unit === "") {
+    if (unit === '') {
       throw new ScheduleError(`time: missing unit in duration ${quoted}`);
     }
     const size = Object.hasOwn(UNITS, unit) ? UNITS[unit] : undefined;
@@ -194,8 +206,8 @@ function parseSeconds(text) {
     }
     // A nanosecond is the fifteenth digit of an hour.
     const digits = fraction.slice(0, 18);
-    nanos += BigInt(whole || "0") * size + (BigInt(digits || "0") * size) / 10n ** BigInt(digits.length);
-    if (BigInt(whole || "0") > LONGEST || nanos > LONGEST) {
+    nanos += BigInt(whole || '0') * size + (BigInt(digits || '0') * size) / 10n ** BigInt(digits.length);
+    if (BigInt(whole || '0') > LONGEST || nanos > LONGEST) {
       throw invalid();
     }
     rest = rest.slice(all.length);

@@ -16,17 +16,17 @@ const formats = new Map();
 function format(zone) {
   let found = formats.get(zone);
   if (found === undefined) {
-    found = new Intl.DateTimeFormat("en-US", {
+    found = new Intl.DateTimeFormat('en-US', {
       timeZone: zone,
-      calendar: "gregory",
-      numberingSystem: "latn",
-      hourCycle: "h23",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-      second: "numeric",
+      calendar: 'gregory',
+      numberingSystem: 'latn',
+      hourCycle: 'h23',
+      year: 'numeric',
+      month: 'numeric',
+      day: 'numeric',
+      hour: 'numeric',
+      minute: 'numeric',
+      second: 'numeric',
     });
     formats.set(zone, found);
   }
@@ -69,7 +69,7 @@ function offset(instant, zone) {
  * @returns {number[]}
  */
 export function nextTimes(schedule, after, zone, count) {
-  if ("every" in schedule) {
+  if ('every' in schedule) {
     return Array.from({ length: count }, (_, i) => after + (i + 1) * schedule.every * 1000);
   }
   const { calendar } = schedule;
@@ -83,7 +83,11 @@ export function nextTimes(schedule, after, zone, count) {
       break;
     }
     if (isDay(calendar, day)) {
-      found.push(...timesOfDay(calendar, day, zone).filter((time) => time > after).slice(0, count - found.length));
+      found.push(
+        ...timesOfDay(calendar, day, zone)
+          .filter((time) => time > after)
+          .slice(0, count - found.length),
+      );
     }
   }
   return found;
@@ -107,6 +111,8 @@ function timesOfDay({ hours, minutes }, day, zone) {
   if (before === behind) {
     return local.map((time) => time - before);
   }
-  const instants = local.flatMap((time) => [time - before, time - behind].filter((instant) => localTime(instant, zone) === time));
+  const instants = local.flatMap((time) =>
+    [time - before, time - behind].filter((instant) => localTime(instant, zone) === time),
+  );
   return [...new Set(instants)].sort((a, b) => a - b);
 }

@@ -1,6 +1,6 @@
 // axe-core's rules on what is shown now.
 
-import { AXE } from "./tools.js";
+import { AXE } from './tools.js';
 
 /** @typedef {{ id: string, help: string, nodes: { target: unknown[], failureSummary?: string }[] }} Violation */
 
@@ -14,9 +14,9 @@ import { AXE } from "./tools.js";
 export async function violations(page) {
   const session = await page.context().newCDPSession(page);
   try {
-    const { frameTree } = await session.send("Page.getFrameTree");
-    const world = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
-    const found = await session.send("Runtime.evaluate", {
+    const { frameTree } = await session.send('Page.getFrameTree');
+    const world = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
+    const found = await session.send('Runtime.evaluate', {
       expression: `${AXE}; axe.run(document, { resultTypes: ["violations"] }).then((r) => JSON.stringify(r.violations))`,
       contextId: world.executionContextId,
       awaitPromise: true,
@@ -27,7 +27,7 @@ export async function violations(page) {
     }
     const list = /** @type {Violation[]} */ (JSON.parse(found.result.value));
     return list.flatMap(({ id, help, nodes }) =>
-      nodes.map((node) => `${id}: ${help}: ${node.target.join(" ")}: ${node.failureSummary ?? ""}`),
+      nodes.map((node) => `${id}: ${help}: ${node.target.join(' ')}: ${node.failureSummary ?? ''}`),
     );
   } finally {
     await session.detach();

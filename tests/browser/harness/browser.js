@@ -1,8 +1,8 @@
 // One headless Chromium for the tests of a file, and pages in it that notice their own faults.
 
-import { after } from "node:test";
+import { after } from 'node:test';
 
-import { CHROMIUM, playwright } from "./tools.js";
+import { CHROMIUM, playwright } from './tools.js';
 
 /** @type {Promise<import("playwright-core").Browser> | undefined} */
 let running;
@@ -12,7 +12,7 @@ export function browser() {
   running ??= playwright.chromium.launch({
     executablePath: CHROMIUM,
     // Chromium's own sandbox does not work for root; the pages are ours.
-    args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
+    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
   });
   return running;
 }
@@ -29,13 +29,13 @@ export class Faults {
   /** @param {import("playwright-core").Page} page @param {RegExp[]} allowed of errors that the test provokes */
   constructor(page, allowed) {
     this.#allowed = [...allowed];
-    page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") {
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') {
         this.#seen.push(`console ${message.type()}: ${message.text()} (${message.location().url})`);
       }
     });
-    page.on("pageerror", (error) => this.#seen.push(`not caught: ${error.stack ?? error.message}`));
-    page.on("crash", () => this.#seen.push("the page crashed"));
+    page.on('pageerror', (error) => this.#seen.push(`not caught: ${error.stack ?? error.message}`));
+    page.on('crash', () => this.#seen.push('the page crashed'));
   }
 
   /** From now on errors that look like this are part of the test. @param {RegExp} pattern */
@@ -56,15 +56,17 @@ export class Faults {
  */
 export async function observe(context) {
   await context.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => {
-      console.error(`policy: ${event.violatedDirective} forbids ${event.blockedURI} (${event.sourceFile}:${event.lineNumber})`);
+    document.addEventListener('securitypolicyviolation', (event) => {
+      console.error(
+        `policy: ${event.violatedDirective} forbids ${event.blockedURI} (${event.sourceFile}:${event.lineNumber})`,
+      );
     });
     /** @type {{ start: number, duration: number }[]} */
     const tasks = [];
     Object.assign(globalThis, { longTasks: tasks });
     new PerformanceObserver((list) => {
       tasks.push(...list.getEntries().map(({ startTime, duration }) => ({ start: startTime, duration })));
-    }).observe({ type: "longtask", buffered: true });
+    }).observe({ type: 'longtask', buffered: true });
   });
 }
 

@@ -1,14 +1,14 @@
 // Starts the real program on a free port with a data directory of its own, and asks it things as any client does.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { createInterface } from "node:readline";
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
 
-import { KILN, ROOT } from "./tools.js";
-import { SOON, until } from "./wait.js";
+import { KILN, ROOT } from './tools.js';
+import { SOON, until } from './wait.js';
 
 /** @typedef {{ token?: string, serve?: string[], env?: Record<string, string> }} ServerOptions */
 /** @typedef {{ metadata: any, spec?: any, status?: any, kind?: string, apiVersion?: string, data?: any, items?: any[] }} KubeObject */
@@ -34,7 +34,7 @@ export class Server {
 
   /** @param {ServerOptions} [options] */
   static async start(options = {}) {
-    const server = new Server(await mkdtemp(path.join(tmpdir(), "kiln-browser-")), options);
+    const server = new Server(await mkdtemp(path.join(tmpdir(), 'kiln-browser-')), options);
     await server.begin();
     return server;
   }
@@ -45,32 +45,32 @@ export class Server {
 
   /** Starts it on its data directory; after the first time on the same port, as an operator's restart would. */
   async begin() {
-    const args = ["serve", "--listen", `127.0.0.1:${this.#port}`, "--data-dir", path.join(this.dir, "data")];
+    const args = ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data-dir', path.join(this.dir, 'data')];
     if (this.options.token !== undefined) {
-      const file = path.join(this.dir, "token");
+      const file = path.join(this.dir, 'token');
       await writeFile(file, this.options.token, { mode: 0o600 });
-      args.push("--token-file", file);
+      args.push('--token-file', file);
     }
     const child = spawn(KILN, [...args, ...(this.options.serve ?? [])], {
-      stdio: ["ignore", "ignore", "pipe"],
+      stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...this.options.env },
     });
     this.#child = child;
-    let failed = "";
-    child.once("error", (error) => (failed = `${KILN} does not start: ${error.message}`));
-    child.once("exit", (code, signal) => (failed ||= `ended by ${code ?? signal}`));
-    let address = "";
-    createInterface({ input: child.stderr }).on("line", (line) => {
-      address ||= /address=\S*?:(\d+)/.exec(line)?.[1] ?? "";
+    let failed = '';
+    child.once('error', (error) => (failed = `${KILN} does not start: ${error.message}`));
+    child.once('exit', (code, signal) => (failed ||= `ended by ${code ?? signal}`));
+    let address = '';
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      address ||= /address=\S*?:(\d+)/.exec(line)?.[1] ?? '';
       this.log.push(line);
       this.log.splice(0, this.log.length - LINES);
     });
-    await until("the server says where it listens", () => address !== "" || failed !== "", { seen: () => this.log });
-    if (failed !== "") {
-      throw new Error(`the server: ${failed}\n${this.log.join("\n")}`);
+    await until('the server says where it listens', () => address !== '' || failed !== '', { seen: () => this.log });
+    if (failed !== '') {
+      throw new Error(`the server: ${failed}\n${this.log.join('\n')}`);
     }
     this.#port = Number(address);
-    await until("the server is ready", () => this.#ready(), { seen: () => this.log });
+    await until('the server is ready', () => this.#ready(), { seen: () => this.log });
   }
 
   async #ready() {
@@ -80,12 +80,12 @@ export class Server {
   }
 
   /** Ends it at once, as a crash does (SIGKILL), or in order (SIGTERM). @param {NodeJS.Signals} signal */
-  async end(signal = "SIGKILL") {
+  async end(signal = 'SIGKILL') {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
       return;
     }
-    const ended = once(child, "exit");
+    const ended = once(child, 'exit');
     child.kill(signal);
     await ended;
   }
@@ -105,27 +105,27 @@ export class Server {
    * @param {string} [type]
    * @returns {Promise<any>} JSON, or text that is none
    */
-  async ask(method, at, body, type = "application/yaml") {
-    const headers = new Headers(body === undefined ? {} : { "Content-Type": type });
+  async ask(method, at, body, type = 'application/yaml') {
+    const headers = new Headers(body === undefined ? {} : { 'Content-Type': type });
     if (this.options.token !== undefined) {
-      headers.set("Authorization", `Bearer ${this.options.token}`);
+      headers.set('Authorization', `Bearer ${this.options.token}`);
     }
     const answer = await fetch(this.url + at, { method, headers, body, signal: AbortSignal.timeout(SOON) });
     const text = await answer.text();
     if (!answer.ok) {
       throw new Error(`${method} ${at}: ${answer.status} ${text}`);
     }
-    return answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : text;
+    return answer.headers.get('Content-Type')?.includes('json') ? JSON.parse(text) : text;
   }
 
   /** @param {string} at @returns {Promise<any>} */
   get(at) {
-    return this.ask("GET", at);
+    return this.ask('GET', at);
   }
 
   /** @param {string} name @param {Uint8Array} module */
   push(name, module) {
-    return this.ask("PUT", `/modules/${name}`, /** @type {BodyInit} */ (module), "application/wasm");
+    return this.ask('PUT', `/modules/${name}`, /** @type {BodyInit} */ (module), 'application/wasm');
   }
 
   /** Pushes modules of guest-examples under their names. @param {...string} names */
@@ -136,9 +136,9 @@ export class Server {
   }
 
   /** @param {KubeObject | string} job an object, or YAML @param {string} [namespace] @returns {Promise<KubeObject>} */
-  createJob(job, namespace = "default") {
-    const body = typeof job === "string" ? job : JSON.stringify(job);
-    return this.ask("POST", `/apis/batch/v1/namespaces/${namespace}/jobs`, body);
+  createJob(job, namespace = 'default') {
+    const body = typeof job === 'string' ? job : JSON.stringify(job);
+    return this.ask('POST', `/apis/batch/v1/namespaces/${namespace}/jobs`, body);
   }
 
   /** @param {string} name @returns {Promise<KubeObject>} */
@@ -154,7 +154,9 @@ export class Server {
       `the end of Job ${name}`,
       async () => {
         status = (await this.job(name)).status;
-        return status?.conditions?.find((/** @type {any} */ c) => ["Complete", "Failed"].includes(c.type) && c.status === "True");
+        return status?.conditions?.find(
+          (/** @type {any} */ c) => ['Complete', 'Failed'].includes(c.type) && c.status === 'True',
+        );
       },
       { within, seen: () => status },
     );
@@ -163,7 +165,7 @@ export class Server {
 
 /** The file of an example's module. @param {string} name */
 export function example(name) {
-  return path.join(ROOT, "guest-examples", name, `${name}.wasm`);
+  return path.join(ROOT, 'guest-examples', name, `${name}.wasm`);
 }
 
 /** A module whose `_start` returns at once: the cheapest pod that there is. */
@@ -186,11 +188,11 @@ export const EMPTY_MODULE = new Uint8Array([
  * @returns {KubeObject}
  */
 export function job(name, image, command, spec = {}) {
-  const containers = [{ name: "c", image, command }];
+  const containers = [{ name: 'c', image, command }];
   return {
-    apiVersion: "batch/v1",
-    kind: "Job",
+    apiVersion: 'batch/v1',
+    kind: 'Job',
     metadata: { name },
-    spec: { ...spec, template: { spec: { restartPolicy: "Never", containers } } },
+    spec: { ...spec, template: { spec: { restartPolicy: 'Never', containers } } },
   };
 }
