@@ -138,8 +138,8 @@ export class Server {
 
   /** @param {KubeObject | string} job an object, or YAML @param {string} [namespace] @returns {Promise<KubeObject>} */
   createJob(job, namespace = 'default') {
-    const body = typeof job === 'string' ? job : JSON.stringify(job);
-    return this.ask('POST', `/apis/batch/v1/namespaces/${namespace}/jobs`, body);
+    const at = `/apis/batch/v1/namespaces/${namespace}/jobs`;
+    return typeof job === 'string' ? this.ask('POST', at, job) : this.ask('POST', at, JSON.stringify(job), 'application/json');
   }
 
   /** Makes many Jobs, some at a time, with less effort per request than `fetch` takes. @param {KubeObject[]} jobs */
