@@ -12,11 +12,12 @@ use axum::{Extension, Router};
 use sha2::{Digest, Sha256};
 
 use super::error::Refusal;
+use super::web;
 
 /// Who may ask.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Every request but those for health must carry it.
+    /// Every request but those for health, and for the files of the dashboard, must carry it.
     pub token: Option<String>,
     /// The server listens on loopback only, so it can be reached by few names.
     pub loopback: bool,
@@ -57,7 +58,7 @@ fn check(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
         return Err(Refusal::Forbidden("requests from web pages of another origin are not allowed".to_owned()));
     }
     match &access.token {
-        Some(_) if !is_health(uri.path()) => {
+        Some(_) if !is_health(uri.path()) && !web::is_public(uri.path(), headers) => {
             let given = text(header::AUTHORIZATION).and_then(|v| v.split_once(' '));
             let given =
                 given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
@@ -145,7 +146,9 @@ mod tests {
         }
         assert_eq!(ask(&access, "/api", &[]), Err(Refusal::Unauthorized));
         assert_eq!(ask(&access, "/readyz?verbose", &[]), Ok(()));
-        for path in ["/readyzx", "/readyz/store", "/metrics"] {
+        assert_eq!(ask(&access, "/", &[("accept", "text/html")]), Ok(()));
+        assert_eq!(ask(&access, "/web/app.js", &[]), Ok(()));
+        for path in ["/readyzx", "/readyz/store", "/metrics", "/", "/webx", "/modules"] {
             assert_eq!(ask(&access, path, &[]), Err(Refusal::Unauthorized), "{path}");
         }
     }

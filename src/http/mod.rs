@@ -38,6 +38,7 @@ mod snapshot;
 mod socket;
 pub mod table;
 mod watch;
+mod web;
 
 use std::sync::Arc;
 

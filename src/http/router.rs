@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::error::{Refusal, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
+    web,
 };
 use crate::api::{ApiError, Kind, Served, module};
 
@@ -42,6 +43,7 @@ pub fn router(api: Api) -> Router {
     }
     router
         .merge(review::routes())
+        .merge(web::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         .fallback(|| async { Refusal::NoSuchPath })
         .with_state(api)
