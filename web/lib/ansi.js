@@ -13,6 +13,9 @@ const ESCAPE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\
 /** @type {Look | null} */
 const PLAIN = null;
 
+// Controls, and characters that turn the direction of all that follows, so that it reads as something else.
+const UNUSUAL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+
 /**
  * One line, which begins with the look that the line before ended with.
  * @param {string} line without its newline
@@ -36,7 +39,7 @@ export function parse(line, look = PLAIN) {
     if (last && last.look === look) last.text += text;
     else pieces.push({ text, look });
   };
-  if (!/[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(line)) return { pieces: line ? [{ text: line, look }] : [], look };
+  if (!UNUSUAL.test(line)) return { pieces: line ? [{ text: line, look }] : [], look };
   let at = 0;
   for (const match of line.matchAll(ESCAPE)) {
     add(line.slice(at, match.index));
@@ -51,10 +54,11 @@ export function parse(line, look = PLAIN) {
 /** The text alone. @param {string} line */
 export const plain = (line) => parse(line).pieces.map((piece) => piece.text).join('');
 
-/** Controls as their pictures (U+2400), so that a reader sees that they are there. @param {string} text */
+/** Controls as their pictures (U+2400), others by their number, so that a reader sees that they are there. @param {string} text */
 function visible(text) {
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f]/g, (c) => (c === '\x7f' ? '\u2421' : String.fromCharCode(0x2400 + c.charCodeAt(0))))
-    .replace(/[\x80-\x9f]/g, '\ufffd');
+    .replace(/[\x80-\x9f]/g, '\ufffd')
+    .replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `<U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`);
 }
 
 /**

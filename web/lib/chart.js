@@ -143,6 +143,7 @@ export function sparkline() {
  * @param {{label: string, bins: {from: number, to: number, count: number}[], unit: (n: number) => string, marks?: [string, number][]}} data
  */
 export function histogram({ label, bins, unit, marks = [] }) {
+  if (bins.length === 1) return h('p', { class: 'same' }, h('b', {}, unit(bins[0].from)), h('span', { class: 'muted' }, ' each'));
   const height = 96;
   const most = Math.max(...bins.map((b) => b.count), 1);
   const all = bins.reduce((sum, b) => sum + b.count, 0);

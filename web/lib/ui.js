@@ -1,6 +1,6 @@
 // Small parts: icons, the badge of a state, progress, what is shown where there is nothing.
 
-import { h, s, set, text } from './dom.js';
+import { fill, h, newId, s, set, text } from './dom.js';
 
 /** Paths of icons on a grid of 16. @type {Record<string, string>} */
 const ICONS = {
@@ -44,6 +44,7 @@ export function stateIcon(state) {
     waiting: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line, 'stroke-dasharray': '2.200 2.200' }), s('path', { d: 'M8 5v3.200l2 1.400', ...line })],
     suspended: () => [s('rect', { x: 2, y: 2, width: 12, height: 12, rx: 3, ...line }), s('path', { d: 'M6.300 5.800v4.400M9.700 5.800v4.400', ...line })],
     deleting: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line }), s('path', { d: 'M5.500 8h5', ...line })],
+    begun: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line }), s('path', { d: 'M6.800 5.500v5l3.800-2.500z', fill: 'currentColor' })],
     none: () => [s('circle', { cx: 8, cy: 8, r: 3, ...line })],
   };
   return s('svg', { class: 'icon', viewBox: '0 0 16 16', 'aria-hidden': 'true' }, ...(shapes[state] ?? shapes.none)());
@@ -129,4 +130,42 @@ export function facts(entries) {
 export function announce(words) {
   const announcer = document.getElementById('announcer');
   if (announcer) text(announcer, words);
+}
+
+/**
+ * Tabs, of which one is shown; its content is made when it is first opened and goes when another is.
+ * @param {string} label
+ * @param {{id: string, label: string, show: (panel: HTMLElement, signal: AbortSignal) => void}[]} tabs
+ * @param {string} first
+ * @param {(id: string) => void} chosen
+ * @param {AbortSignal} signal
+ */
+export function tabView(label, tabs, first, chosen, signal) {
+  const panel = h('div', { class: 'tabpanel', role: 'tabpanel', id: newId('panel') });
+  /** @type {AbortController | null} */
+  let current = null;
+  const buttons = tabs.map((tab) => h('button', { type: 'button', role: 'tab', id: newId('tab'), 'aria-controls': panel.id, onclick: () => open(tab.id) }, tab.label));
+  const open = (/** @type {string} */ id, focus = false) => {
+    const at = Math.max(0, tabs.findIndex((tab) => tab.id === id));
+    current?.abort();
+    current = new AbortController();
+    const own = current.signal;
+    buttons.forEach((b, i) => set(b, { 'aria-selected': String(i === at), tabIndex: i === at ? 0 : -1 }));
+    set(panel, { 'aria-labelledby': buttons[at].id });
+    if (focus) buttons[at].focus();
+    fill(panel);
+    tabs[at].show(panel, AbortSignal.any([own, signal]));
+    chosen(tabs[at].id);
+  };
+  const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': label, onkeydown: (/** @type {KeyboardEvent} */ event) => {
+    const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (event.target));
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (at < 0 || !step) return;
+    open(tabs[(at + step + tabs.length) % tabs.length].id, true);
+    event.preventDefault();
+  } }, buttons);
+  /** @param {string} id @param {string} words */
+  const setLabel = (id, words) => text(buttons[tabs.findIndex((t) => t.id === id)], words);
+  open(first);
+  return { list, panel, open, setLabel };
 }

@@ -72,3 +72,55 @@ export function scalar(text) {
 
 /** @param {string} c */
 const escape = (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/**
+ * The line of a field as the server names it (`spec.template.spec.containers[0].image`) in YAML text, counted from 0. If it
+ * is not there, that of the last part of the way that is; -1 if nothing is.
+ * @param {string} text of block style, as people and this module write it
+ * @param {string} field
+ */
+export function lineOf(text, field) {
+  const parts = [...field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)].map((m) => m[1] ?? m[2]);
+  const lines = text.split('\n');
+  let found = -1;
+  let [from, to] = [0, lines.length];
+  for (const part of parts) {
+    const wanted = part.replace(/^["']|["']$/g, '');
+    const next = step(lines, from, to, wanted, found >= 0);
+    if (!next) break;
+    [found, from, to] = next;
+  }
+  return found;
+}
+
+/**
+ * Finds a key, or the item of a list, among these lines.
+ * @param {string[]} lines
+ * @param {number} from
+ * @param {number} to
+ * @param {string} wanted
+ * @param {boolean} inside whether the lines begin with the rest of the line of the parent
+ * @returns {[number, number, number] | null} the line, and the lines of its value
+ */
+function step(lines, from, to, wanted, inside) {
+  const indentOf = (/** @type {string} */ line) => /^[ ]*/.exec(line)?.[0].length ?? 0;
+  const isContent = (/** @type {string} */ line) => /^\s*[^\s#]/.test(line);
+  const index = /^\d+$/.test(wanted) ? Number(wanted) : -1;
+  let level = -1;
+  let item = -1;
+  for (let i = from; i < to; i++) {
+    // The dash of an item counts as indentation of its first key.
+    const isItem = /^\s*-(\s|$)/.test(lines[i]);
+    const line = index < 0 && isItem && i === from && inside ? lines[i].replace('-', ' ') : lines[i];
+    if (!isContent(line) || line.startsWith('---')) continue;
+    const indent = indentOf(line);
+    if (level < 0) level = indent;
+    if (indent !== level) continue;
+    if (index >= 0 ? isItem && ++item === index : new RegExp(`^\\s*["']?${wanted.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}["']?\\s*:`).test(line)) {
+      let end = i + 1;
+      while (end < to && (!isContent(lines[end]) || indentOf(lines[end]) > level || (index < 0 && indentOf(lines[end]) === level && /^\s*-(\s|$)/.test(lines[end])))) end++;
+      return index >= 0 ? [i, i, end] : [i, i + 1, end];
+    }
+  }
+  return null;
+}

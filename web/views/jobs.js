@@ -216,7 +216,7 @@ function columns(namespace, runs) {
         cell.append(h('div', { class: 'progress-cell' }, bar.element, words));
         return (job) => {
           const whole = Math.max(job.completions ?? job.parallelism, 1);
-          bar.update(progressOf(job), job.state === 'succeeded' ? 0 : Math.min(job.active / whole, 1 - progressOf(job)), job.state === 'failed' ? Math.min(Math.max(job.failed, 1) / whole, 1 - progressOf(job)) : 0);
+          bar.update(progressOf(job), job.state !== 'running' ? 0 : Math.min(job.active / whole, 1 - progressOf(job)), job.state === 'failed' ? Math.min(Math.max(job.failed, 1) / whole, 1 - progressOf(job)) : 0);
           text(words, completionsOf(job));
           words.title = percent(job.succeeded, whole);
         };
