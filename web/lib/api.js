@@ -52,6 +52,8 @@ const token = {
   forget: () => sessionStorage.removeItem(TOKEN),
 };
 
+/** The token in use, for the one request that is not made here. */
+export const bearer = () => token.get();
 /** Whether a token is in use, and forgetting it. */
 export const hasToken = () => token.get() !== null;
 export const forgetToken = () => token.forget();
@@ -128,8 +130,8 @@ async function once(path, options, bearer) {
   }
 }
 
-/** @param {Response} response */
-async function refusal(response) {
+/** What an answer says that is no good one. @param {Response} response */
+export async function refusal(response) {
   const text = await response.text().catch(() => '');
   try {
     const status = JSON.parse(text);
