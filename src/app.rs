@@ -33,7 +33,7 @@ use crate::controllers::pod_gc::PodGc;
 use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
-use crate::http::{self, Api, Check, ObjectMetrics, Server};
+use crate::http::{self, Api, Check, ObjectMetrics, Registries, Server};
 use crate::ids::Ids;
 use crate::logs::Logs;
 use crate::modules::{CompileIn, CompileLimits, Modules};
@@ -124,9 +124,9 @@ impl App {
             tasks: JoinSet::new(),
             guests: Some(guests),
         };
-        let (registry, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
+        let (registries, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
         let checks = vec![controllers(loops, app.clock.clone())];
-        app.server = Server::new(config.server.clone(), app.clock.clone(), registry, checks);
+        app.server = Server::new(config.server.clone(), app.clock.clone(), registries, checks);
         Ok(app)
     }
 
@@ -138,14 +138,14 @@ impl App {
         sandbox: Sandbox,
         recorder: &Recorder,
         writer: Writer,
-    ) -> (Registry, Vec<Arc<Vitals>>) {
-        let mut registry = Registry::default();
-        self.store.register_metrics(&mut registry);
-        self.modules.register_metrics(&mut registry);
-        recorder.register_metrics(&mut registry);
+    ) -> (Registries, Vec<Arc<Vitals>>) {
+        let mut registries = Registries::default();
+        self.store.register_metrics(&mut registries.parts);
+        self.modules.register_metrics(&mut registries.parts);
+        recorder.register_metrics(&mut registries.parts);
         // The machine's zone, for schedules that name none; UTC where the machine does not say.
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-        registry.register_collector(Box::new(ObjectMetrics::new(self.store.clone(), zone.clone())));
+        ObjectMetrics::register(self.store.clone(), zone.clone(), &mut registries);
         let mut loops = Vec::new();
         self.tasks.spawn(writer.run(self.store.clone(), self.clock.clone(), self.ids.clone(), self.stop.clone()));
         self.tasks.spawn(self.logs.clone().flush_loop(self.stop.clone()));
@@ -164,7 +164,7 @@ impl App {
             loops.push(self.spawn_loop(PodGc::new(threshold), recorder));
         }
         loops.push(self.spawn_loop(Scheduler::default(), recorder));
-        registry.register_collector(Box::new(LoopMetrics(loops.clone())));
+        registries.parts.register_collector(Box::new(LoopMetrics(loops.clone())));
         let (store, clock, ids) = (&self.store, &self.clock, &self.ids);
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
         let node_config = NodeConfig {
@@ -179,10 +179,10 @@ impl App {
         if let Some(guests) = &self.guests {
             let (modules, logs) = (self.modules.clone(), self.logs.clone());
             let node = Node::new(cluster, modules, sandbox, logs, clock.clone(), node_config, guests.handle().clone());
-            node.register_metrics(&mut registry);
+            node.register_metrics(&mut registries.parts);
             self.tasks.spawn(node.run(self.stop.clone()));
         }
-        (registry, loops)
+        (registries, loops)
     }
 
     fn spawn_loop<C: Controller>(&mut self, controller: C, recorder: &Recorder) -> Arc<Vitals> {

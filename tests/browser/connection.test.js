@@ -151,13 +151,11 @@ scene(
     const dialog = page.getByRole('dialog', { name: 'This server wants a token' });
     await dialog.getByLabel('Token').fill('correct-horse-battery');
     await page.keyboard.press('Enter');
-    await page
-      .getByLabel('A .wasm file')
-      .setInputFiles({
-        name: 'empty.wasm',
-        mimeType: '',
-        buffer: Buffer.from('0061736d0100000001040160000003020100070a01065f737461727400000a040102000b', 'hex'),
-      });
+    await page.getByLabel('A .wasm file').setInputFiles({
+      name: 'empty.wasm',
+      mimeType: '',
+      buffer: Buffer.from('0061736d0100000001040160000003020100070a01065f737461727400000a040102000b', 'hex'),
+    });
     await page.getByText('empty uploaded').waitFor();
     assert.equal((await server.get('/modules')).length, 1);
   },

@@ -41,13 +41,11 @@ scene(
   { allow: REFUSALS },
   async ({ server, page, open }) => {
     await open('#/new');
-    await page
-      .getByLabel('A .wasm file')
-      .setInputFiles({
-        name: 'Not a program.wasm',
-        mimeType: 'application/wasm',
-        buffer: Buffer.from('#!/bin/sh\necho <b>no</b>\n'),
-      });
+    await page.getByLabel('A .wasm file').setInputFiles({
+      name: 'Not a program.wasm',
+      mimeType: 'application/wasm',
+      buffer: Buffer.from('#!/bin/sh\necho <b>no</b>\n'),
+    });
     const refused = page.locator('.notice[data-state=failed]');
     await refused.getByText('Not a program.wasm was refused').waitFor();
     assert.match(await refused.innerText(), /WebAssembly/);

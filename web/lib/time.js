@@ -62,8 +62,8 @@ const two = (a, x, b, y) => (b ? `${a} ${x} ${b} ${y}` : `${a} ${x}`);
  * @param {number} now
  */
 export function ago(at, now) {
-  if (!Number.isFinite(at)) return '–';
   const s = Math.floor((now - at) / 1000);
+  if (!Number.isFinite(s)) return '–';
   if (s < 1) return 'now';
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} m`;

@@ -46,7 +46,7 @@ function block(value, indent) {
 
 /** Several lines that a literal block says as they are. @param {string} text */
 function isBlock(text) {
-  return text.includes('\n') && !/^[\s]/.test(text) && !/[^\x09\x0a\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text);
+  return text.includes('\n') && !/^[\s]/.test(text) && !/[^\x09\x0a\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text);
 }
 
 /**
@@ -65,7 +65,7 @@ const SPECIAL = /^(?:[-?:,[\]{}#&*!|>'"%@`~=<]|$)|^(?:null|true|false|yes|no|on|
 
 /** Plain if that is what it means, quoted if not. @param {string} text */
 export function scalar(text) {
-  if (/[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text)) return JSON.stringify(text).replace(/[\x7f-\x9f\u2028\u2029\ufeff]/g, escape);
+  if (/[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text)) return JSON.stringify(text).replace(/[\x7f-\x9f\u2028\u2029\ufeff]/g, escape);
   if (!SPECIAL.test(text)) return text;
   return text.includes("'") || text.includes('\\') ? JSON.stringify(text) : `'${text}'`;
 }

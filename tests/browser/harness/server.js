@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -137,8 +138,29 @@ export class Server {
 
   /** @param {KubeObject | string} job an object, or YAML @param {string} [namespace] @returns {Promise<KubeObject>} */
   createJob(job, namespace = 'default') {
-    const body = typeof job === 'string' ? job : JSON.stringify(job);
-    return this.ask('POST', `/apis/batch/v1/namespaces/${namespace}/jobs`, body);
+    const at = `/apis/batch/v1/namespaces/${namespace}/jobs`;
+    return typeof job === 'string' ? this.ask('POST', at, job) : this.ask('POST', at, JSON.stringify(job), 'application/json');
+  }
+
+  /** Makes many Jobs, some at a time, with less effort per request than `fetch` takes. @param {KubeObject[]} jobs */
+  async createJobs(jobs) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+    const at = `${this.url}/apis/batch/v1/namespaces/default/jobs`;
+    const post = (/** @type {KubeObject} */ job) =>
+      new Promise((resolve, reject) => {
+        const body = JSON.stringify(job);
+        const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
+        const sent = request(at, { method: 'POST', agent, headers }, (answer) => {
+          answer.resume();
+          answer.on('end', () =>
+            answer.statusCode === 201 ? resolve(0) : reject(new Error(`${answer.statusCode} for ${body}`)),
+          );
+        });
+        sent.on('error', reject);
+        sent.end(body);
+      });
+    await Promise.all(jobs.map(post));
+    agent.destroy();
   }
 
   /** @param {string} name @returns {Promise<KubeObject>} */
