@@ -13,6 +13,7 @@ mod protobuf;
 mod reviews;
 mod verbs;
 mod watches;
+mod websockets;
 
 use std::time::Duration;
 
