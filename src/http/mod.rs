@@ -7,7 +7,9 @@
 //! once what it shows is, and watches follow the durable revision.
 
 mod apply;
+mod base64;
 mod compress;
+mod connection;
 mod delete;
 mod delete_collection;
 pub mod discovery;
@@ -34,11 +36,13 @@ mod router;
 mod selection;
 mod serve;
 mod server;
+mod services;
 mod snapshot;
 mod socket;
 pub mod table;
 mod watch;
 mod web;
+mod websocket;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ mod protobuf;
 mod reviews;
 mod verbs;
 mod watches;
+mod websockets;
 
 use std::time::Duration;
 
