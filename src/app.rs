@@ -36,7 +36,7 @@ pub use crate::http::Access;
 use crate::http::{self, Api, Check, ObjectMetrics, Server};
 use crate::ids::Ids;
 use crate::logs::Logs;
-use crate::modules::{CompileIn, CompileLimits, Modules};
+use crate::modules::{CompileIn, CompileLimits, Modules, NotAHost, Patience, Registries};
 use crate::node::local::Local;
 use crate::node::{Node, NodeConfig, describe};
 use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
@@ -70,6 +70,8 @@ pub enum StartError {
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
     #[error(transparent)]
+    Registry(#[from] NotAHost),
+    #[error(transparent)]
     Api(#[from] ApiError),
 }
 
@@ -78,6 +80,7 @@ pub struct App {
     pub store: Store,
     pub logs: Logs,
     pub modules: Modules,
+    pub registries: Registries,
     pub clock: Clock,
     pub ids: Ids,
     /// What all requests share; made last, of what the other parts tell.
@@ -101,6 +104,8 @@ impl App {
             wall_seconds: config.compile_cpu_seconds.saturating_mul(config::COMPILE_PATIENCE),
         });
         let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), compile, store.clone())?;
+        let allowed = config.registries.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
+        let registries = Registries::new(modules.clone(), clock.clone(), allowed, Patience::default());
         let logs = Logs::new(store.clone(), clock.clone());
         create_namespaces(&store, &clock, &ids)?;
         let guests = tokio::runtime::Builder::new_multi_thread()
@@ -117,6 +122,7 @@ impl App {
             store,
             logs,
             modules,
+            registries,
             clock,
             ids,
             stop,
@@ -174,8 +180,9 @@ impl App {
             pods_dir: config.data_dir.join("pods"),
         };
         if let Some(guests) = &self.guests {
-            let (modules, logs) = (self.modules.clone(), self.logs.clone());
-            let node = Node::new(cluster, modules, sandbox, logs, clock.clone(), node_config, guests.handle().clone());
+            let (registries, logs) = (self.registries.clone(), self.logs.clone());
+            let (clock, guests) = (clock.clone(), guests.handle().clone());
+            let node = Node::new(cluster, registries, sandbox, logs, clock, node_config, guests);
             node.register_metrics(&mut registry);
             self.tasks.spawn(node.run(self.stop.clone()));
         }

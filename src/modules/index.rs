@@ -98,6 +98,11 @@ impl Index {
         }
     }
 
+    /// Whether there are bytes of this digest.
+    pub fn has(&self, digest: Digest) -> bool {
+        matches!(self.0.blobs.size(digest), Ok(Some(_)))
+    }
+
     /// What the name and tag mean, whatever digest stands behind them; nothing without a tag.
     pub fn get(&self, reference: &Reference) -> Option<Named> {
         self.0.names.read().get(&key(reference)?).copied()

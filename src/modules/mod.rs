@@ -2,7 +2,7 @@
 //!
 //! A module is a file named by the SHA-256 of its bytes ([`blobs`]); machine code made of it is another, and can always
 //! be made again ([`cache`]). Names and tags ([`mod@reference`]) are resolved to digests by the [`index`]; a module gets in by
-//! an [`import`].
+//! an [`import`], which may be the end of a pull from another registry ([`remote`]).
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
 //! compilation in a process that serves.
@@ -13,7 +13,10 @@ pub mod compiler;
 pub mod digest;
 pub mod import;
 pub mod index;
+pub mod layout;
+pub mod pieces;
 pub mod reference;
+pub mod remote;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -29,6 +32,7 @@ pub use digest::Digest;
 pub use import::{ImportError, Imported};
 pub use index::{Index, Listed, Named, OpenError};
 pub use reference::{Reference, ReferenceError};
+pub use remote::{Credentials, NotAHost, Patience, PullError, Pulled, Registries, RegistryHost};
 
 use crate::sandbox::{Program, Sandbox};
 use crate::store::Store;
