@@ -103,7 +103,8 @@ impl App {
             cpu_seconds: config.compile_cpu_seconds,
             wall_seconds: config.compile_cpu_seconds.saturating_mul(config::COMPILE_PATIENCE),
         });
-        let modules = Modules::open(&config.data_dir.join("modules"), sandbox.clone(), compile, store.clone())?;
+        let directory = config.data_dir.join("modules");
+        let modules = Modules::open(&directory, sandbox.clone(), compile, store.clone(), ids.clone())?;
         let allowed = config.registries.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
         let registries = Registries::new(modules.clone(), clock.clone(), allowed, Patience::default());
         let logs = Logs::new(store.clone(), clock.clone());

@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("config", &[&["sandbox"]]),
     ("store", &[&["api", "clock"]]),
     ("logs", &[&["clock", "store"]]),
-    ("modules", &[&["clock", "sandbox", "store"]]),
+    ("modules", &[&["api", "clock", "ids", "sandbox", "store"]]),
     ("control", &[&["api", "clock", "ids", "store"]]),
     ("controllers", &[&["api", "ids", "store::Change"], DECISIONS]),
     ("scheduler", &[&["api", "store::Change"], DECISIONS]),

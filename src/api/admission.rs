@@ -20,6 +20,7 @@ use crate::api::job;
 use crate::api::kind::{Kind, Object};
 use crate::api::lease::validate_lease;
 use crate::api::meta;
+use crate::api::module;
 use crate::api::names;
 use crate::api::namespace;
 use crate::api::node::validate_node;
@@ -101,6 +102,7 @@ pub fn create(mut object: Object, stamp: &Stamp) -> Result<Object, ApiError> {
             validate_lease(&lease, &mut faults);
             Object::from(lease)
         }
+        Object::Module(_) => return Err(ApiError::MethodNotAllowed(module::HOW_TO_MAKE.to_owned())),
         Object::ServiceAccount(account) => {
             validate_meta_create(kind, &account.metadata, &mut faults);
             validate_service_account(&account, &mut faults);
@@ -124,7 +126,12 @@ pub fn defaulted(object: &Object) -> Object {
         Object::Pod(pod) => Arc::make_mut(pod).spec.iter_mut().for_each(pod::defaults::default_bare_pod),
         Object::Namespace(namespace) => namespace::label(Arc::make_mut(namespace)),
         Object::Secret(secret) => config::default_secret(Arc::make_mut(secret)),
-        Object::ConfigMap(_) | Object::Event(_) | Object::Node(_) | Object::Lease(_) | Object::ServiceAccount(_) => {}
+        Object::ConfigMap(_)
+        | Object::Event(_)
+        | Object::Node(_)
+        | Object::Lease(_)
+        | Object::Module(_)
+        | Object::ServiceAccount(_) => {}
     }
     object
 }
@@ -196,6 +203,11 @@ pub fn update(old: &Object, mut new: Object, _now: Timestamp) -> Result<Object, 
             Arc::make_mut(&mut new).status.clone_from(&old.status);
             validate_meta_update(&new.metadata, &old.metadata, &mut faults);
             validate_node(&new, &mut faults);
+            Object::from(new)
+        }
+        (Object::Module(old), Object::Module(new)) => {
+            validate_meta_update(&new.metadata, &old.metadata, &mut faults);
+            module::check_update(&new, old, &mut faults);
             Object::from(new)
         }
         (old, new) => {

@@ -160,6 +160,7 @@ fn is_supported(kind: Kind, path: &str) -> bool {
             "type",
         ],
         Kind::Job => &["status.successful"],
+        Kind::Module => &["spec.name", "spec.tag", "spec.digest", "status.kind"],
     };
     fields.contains(&path)
 }
@@ -200,6 +201,17 @@ fn value_of<'a>(object: &'a Object, path: &str) -> Option<Cow<'a, str>> {
         Object::Node(node) => {
             let unschedulable = node.spec.as_ref().and_then(|s| s.unschedulable).unwrap_or(false);
             (path == "spec.unschedulable").then(|| flag(unschedulable))
+        }
+        Object::Module(module) => {
+            let (spec, status) = (module.spec.as_ref(), module.status.as_ref());
+            let value = match path {
+                "spec.name" => spec.map(|s| s.name.as_str()),
+                "spec.tag" => spec.map(|s| s.tag.as_str()),
+                "spec.digest" => spec.and_then(|s| s.digest.as_deref()),
+                "status.kind" => status.and_then(|s| s.kind.as_deref()),
+                _ => return None,
+            };
+            Some(value.unwrap_or_default().into())
         }
         Object::ConfigMap(_) | Object::CronJob(_) | Object::Lease(_) | Object::ServiceAccount(_) => None,
     }

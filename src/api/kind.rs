@@ -10,6 +10,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, Resource};
 
+use super::module::Module;
+
 /// What the table says of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KindInfo {
@@ -150,6 +152,8 @@ kinds! {
         { namespaced: true, has_status: false, short_names: &[], categories: &[] }
     ServiceAccount(ServiceAccount) = "serviceaccounts" / "serviceaccount"
         { namespaced: true, has_status: false, short_names: &["sa"], categories: &[] }
+    Module(Module) = "modules" / "module"
+        { namespaced: false, has_status: false, short_names: &["mod"], categories: &[] }
 }
 
 impl Kind {
@@ -199,6 +203,13 @@ impl Object {
     pub fn as_pod(&self) -> Option<&Arc<Pod>> {
         match self {
             Object::Pod(pod) => Some(pod),
+            _ => None,
+        }
+    }
+
+    pub fn as_module(&self) -> Option<&Arc<Module>> {
+        match self {
+            Object::Module(module) => Some(module),
             _ => None,
         }
     }

@@ -17,6 +17,7 @@ pub mod kind;
 pub mod lease;
 pub mod managed;
 pub mod meta;
+pub mod module;
 pub mod names;
 pub mod namespace;
 pub mod node;

@@ -51,6 +51,7 @@ impl Controller for GarbageCollector {
             Kind::Secret,
             Kind::Lease,
             Kind::ServiceAccount,
+            Kind::Module,
         ]
     }
 

@@ -13,10 +13,17 @@ const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "
 /// And with those of which many can be deleted at once.
 const VERBS_OF_MANY: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// And with those that come to be in another way.
+const VERBS_OF_MADE: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
 /// What can be done with a kind. The routes, discovery and OpenAPI all follow it.
 pub fn verbs(kind: Kind) -> &'static [&'static str] {
-    // As in Kubernetes: each namespace is a decision of its own.
-    if kind == Kind::Namespace { VERBS } else { VERBS_OF_MANY }
+    match kind {
+        // As in Kubernetes: each namespace is a decision of its own.
+        Kind::Namespace => VERBS,
+        Kind::Module => VERBS_OF_MADE,
+        _ => VERBS_OF_MANY,
+    }
 }
 
 /// The older way to POST a binding, with the name of the pod in its body only.

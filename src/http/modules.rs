@@ -19,9 +19,10 @@ use tokio::sync::mpsc;
 
 use super::error::Refusal;
 use super::server::Server;
+use crate::api::module::{Module, ModuleSpec, ModuleStatus};
 use crate::config::ServerLimits;
 use crate::modules::pieces::{Piece, pieces};
-use crate::modules::{BlobError, ImportError, MAX_MODULE, Modules, Named, ProgramError, Reference};
+use crate::modules::{BlobError, ImportError, MAX_MODULE, Modules, ProgramError, PutError, Reference, digest_of};
 use crate::sandbox::ProgramKind;
 use crate::store::CommitError;
 
@@ -40,8 +41,7 @@ pub fn routes(modules: Modules, server: Arc<Server>) -> Router {
 }
 
 async fn list(State(served): State<Served>) -> Response {
-    let rows = served.modules.index().list();
-    let rows: Vec<_> = rows.iter().map(|row| info(&row.name, &row.tag, &row.module)).collect();
+    let rows: Vec<_> = served.modules.index().list().iter().map(|module| info(module)).collect();
     Json(rows).into_response()
 }
 
@@ -51,12 +51,10 @@ async fn show(State(served): State<Served>, Path(name): Path<String>) -> Respons
         Err(refusal) => return *refusal,
     };
     let index = served.modules.index();
-    match (index.resolve(&reference), index.get(&reference), &reference.tag) {
-        (Some(digest), Some(module), Some(tag)) if module.digest == digest => {
-            Json(info(&reference.name, tag, &module)).into_response()
-        }
-        (Some(digest), ..) => Json(json!({ "name": reference.name, "digest": digest.to_string() })).into_response(),
-        (None, ..) => status(StatusCode::NOT_FOUND, "NotFound", &format!("there is no module {reference}")),
+    match (index.resolve(&reference), index.get(&reference)) {
+        (Some(digest), Some(module)) if digest_of(&module) == Some(digest) => Json(info(&module)).into_response(),
+        (Some(digest), _) => Json(json!({ "name": reference.name, "digest": digest.to_string() })).into_response(),
+        (None, _) => status(StatusCode::NOT_FOUND, "NotFound", &format!("there is no module {reference}")),
     }
 }
 
@@ -94,10 +92,11 @@ async fn upload(State(served): State<Served>, Path(name): Path<String>, headers:
     }
 }
 
-/// What is told of a name.
-fn info(name: &str, tag: &str, module: &Named) -> serde_json::Value {
-    let Named { digest, size, pushed } = module;
-    json!({ "name": name, "tag": tag, "digest": digest.to_string(), "size": size, "pushed": pushed.to_string() })
+/// What is told of a name; the rest is in its Module.
+fn info(module: &Module) -> serde_json::Value {
+    let ModuleSpec { name, tag, digest, .. } = module.spec.clone().unwrap_or_default();
+    let ModuleStatus { size, pushed, .. } = module.status.clone().unwrap_or_default();
+    json!({ "name": name, "tag": tag, "digest": digest, "size": size, "pushed": pushed })
 }
 
 fn parse(name: &str) -> Result<Reference, Box<Response>> {
@@ -147,7 +146,8 @@ fn refuse(error: ImportError) -> Response {
         ImportError::Blob(BlobError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
         ImportError::Blob(BlobError::Full(_)) => (StatusCode::INSUFFICIENT_STORAGE, "InsufficientStorage"),
         ImportError::Program(ProgramError::Refused(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
-        ImportError::Commit(CommitError::ReadOnly(_)) | ImportError::Disk(_) | ImportError::GivenUp => {
+        ImportError::Name(PutError::Taken { .. } | PutError::Deleting(_)) => (StatusCode::CONFLICT, "Conflict"),
+        ImportError::Name(PutError::Commit(CommitError::ReadOnly(_))) | ImportError::Disk(_) | ImportError::GivenUp => {
             (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
         }
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),

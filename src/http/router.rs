@@ -11,7 +11,7 @@ use super::error::{Refusal, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
 };
-use crate::api::{Kind, Served};
+use crate::api::{ApiError, Kind, Served, module};
 
 /// The API. The caller may merge further routes, and puts all behind [`super::guarded`].
 pub fn router(api: Api) -> Router {
@@ -60,7 +60,12 @@ fn resource_routes(served: Served) -> Router<Api> {
         all
     };
     let object = format!("{collection}/{{name}}");
-    let mut whole = get(list::collection).post(resource::create);
+    let mut whole = get(list::collection);
+    whole = match discovery::verbs(kind).contains(&"create") {
+        true => whole.post(resource::create),
+        // Said before the body is looked at: nothing in it would help.
+        false => whole.post(|| async { Refusal::from(ApiError::MethodNotAllowed(module::HOW_TO_MAKE.to_owned())) }),
+    };
     if discovery::verbs(kind).contains(&"deletecollection") {
         whole = whole.delete(delete_collection::delete_collection);
     }

@@ -10,6 +10,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
@@ -91,6 +93,28 @@ impl Blobs {
         let mut writer = self.writer(bytes.len() as u64)?;
         writer.write(bytes)?;
         writer.finish(None)
+    }
+
+    /// Writes a blob in one go, unless it is there and whole; then it counts as new again.
+    pub fn keep(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
+        let digest = Digest::of(bytes);
+        match self.read(digest) {
+            Ok(_) if self.touch(digest)? => Ok(digest),
+            _ => self.put(bytes),
+        }
+    }
+
+    /// Lets a blob count as new, so that it is not collected before somebody has had the time to refer to it. Whether it is
+    /// there.
+    pub fn touch(&self, digest: Digest) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        match rustix::fs::utimensat(rustix::fs::CWD, &path, &times, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(BlobError::io("touch", &path)(error.into())),
+        }
     }
 
     /// Reads a blob and checks its digest.

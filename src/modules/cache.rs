@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   <directory>/compiled/<engine>/<digest>.cwasm     machine code, mapped into this process and run
-//!   <directory>/compiled/<engine>/<digest>.sha256    the digest of that file
+//!   <directory>/compiled/<engine>/<digest>.seal      the digest of that file, and what was noted of the module
 //! ```
 //!
 //! `<engine>` differs between engines that cannot load each other's code; at the start the others are removed. The code is
@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -30,11 +30,13 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
 use super::blobs::{BlobError, Blobs};
 use super::compiler::{CompileError, CompileIn, Order, compile_in_child};
+use super::describe::{Description, describe};
 use super::digest::Digest;
 use crate::sandbox::{LoadError, Program, Refusal, Sandbox};
 
@@ -44,9 +46,29 @@ const KEPT: usize = 256;
 /// Hopeless modules that are remembered; beyond that all are forgotten, and may be tried once more.
 const HOPELESS: usize = 1_024;
 
-/// How files end: with machine code, and with the digest of that.
+/// How files end: with machine code, and with its [`Seal`].
 const CODE: &str = "cwasm";
-const SEAL: &str = "sha256";
+const SEAL: &str = "seal";
+
+/// Bytes of a seal, at most.
+const MAX_SEAL: u64 = 128 << 10;
+
+/// What was noted when a module was compiled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Compiled {
+    /// How long it took.
+    pub seconds: f64,
+    pub description: Description,
+}
+
+/// What stands beside machine code, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Seal {
+    /// The digest of the code.
+    code: String,
+    #[serde(flatten)]
+    compiled: Compiled,
+}
 
 /// Why there is no program for a digest. Cheap to clone, because all who waited are told.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -173,6 +195,12 @@ impl Programs {
         load.await.unwrap_or(Err(ProgramError::GivenUp(digest)))
     }
 
+    /// What was noted when the module was compiled, if its code is here.
+    pub async fn compiled(&self, digest: Digest) -> Option<Compiled> {
+        let files = self.shared.files.clone();
+        tokio::task::spawn_blocking(move || files.read_seal(digest)).await.ok()?.map(|seal| seal.compiled)
+    }
+
     /// How many modules were compiled, or refused, since the start.
     pub fn compilations(&self) -> u64 {
         self.shared.files.compilations.load(Relaxed)
@@ -272,9 +300,9 @@ impl Files {
 
     /// From disk, if what is there is whole and fits this engine.
     fn load(&self, digest: Digest) -> Option<Program> {
-        let seal = fs::read_to_string(self.seal(digest)).ok()?;
+        let seal = self.read_seal(digest)?;
         let code = fs::read(self.code(digest)).ok()?;
-        if Digest::of(&code).to_string() != seal {
+        if Digest::of(&code).to_string() != seal.code {
             tracing::warn!(%digest, "compiled code is damaged; compiling again");
             return None;
         }
@@ -287,18 +315,29 @@ impl Files {
         }
     }
 
+    fn read_seal(&self, digest: Digest) -> Option<Seal> {
+        let mut bytes = Vec::new();
+        fs::File::open(self.seal(digest)).ok()?.take(MAX_SEAL).read_to_end(&mut bytes).ok()?;
+        let seal = serde_json::from_slice(&bytes);
+        if let Err(error) = &seal {
+            tracing::warn!(%digest, %error, "the seal of compiled code is damaged; compiling again");
+        }
+        seal.ok()
+    }
+
     fn compile(&self, digest: Digest) -> Result<Program, ProgramError> {
+        let begun = self.sandbox.clock().instant();
         let blob = |error| ProgramError::Blob(Arc::new(error));
         self.compilations.fetch_add(1, Relaxed);
         let path = self.code(digest);
         let write = |error: io::Error| blob(BlobError::io("write", &path)(error));
         let unfinished = NamedTempFile::new_in(&self.directory).map_err(write)?;
-        let sealed = match &self.compile {
+        let (sealed, description) = match &self.compile {
             CompileIn::ThisProcess => {
                 let wasm = self.blobs.read(digest).map_err(blob)?;
                 let code = self.sandbox.compile(&wasm).map_err(ProgramError::Refused)?;
                 unfinished.as_file().write_all(&code).map_err(write)?;
-                Digest::of(&code)
+                (Digest::of(&code), describe(&wasm))
             }
             CompileIn::Child { program, limits } => {
                 let config = self.sandbox.config();
@@ -311,7 +350,7 @@ impl Files {
                     stack_bytes: config.stack_bytes,
                 };
                 match compile_in_child(program, limits, &order) {
-                    Ok(code) => code,
+                    Ok(told) => told,
                     Err(CompileError::Refused(refusal)) => return Err(ProgramError::Refused(refusal)),
                     Err(CompileError::BadFile) => {
                         // Says what is wrong with it; if nothing is by now, another try is due.
@@ -325,7 +364,10 @@ impl Files {
         // The seal last: a crash in between leaves code whose seal is missing or of other code.
         unfinished.persist(&path).map_err(|error| write(error.error))?;
         let seal = self.seal(digest);
-        self.replace(&seal, sealed.to_string().as_bytes())
+        let seconds = self.sandbox.clock().instant().saturating_duration_since(begun).as_secs_f64();
+        let noted = Seal { code: sealed.to_string(), compiled: Compiled { seconds, description } };
+        // Texts and a finite number are always JSON.
+        self.replace(&seal, &serde_json::to_vec(&noted).unwrap_or_default())
             .map_err(|error| blob(BlobError::io("write", &seal)(error)))?;
         self.sandbox.load_file(&path).map_err(|error| ProgramError::Load(digest, Arc::new(error)))
     }

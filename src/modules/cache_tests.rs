@@ -54,6 +54,23 @@ async fn many_who_ask_at_once_wait_for_one_compilation_even_if_the_first_loses_i
     assert!(programs.shared.state.lock().under_way.is_empty());
 }
 
+fn sealed(code: &[u8]) -> Vec<u8> {
+    let compiled = Compiled { seconds: 0.0, description: Description::default() };
+    serde_json::to_vec(&Seal { code: Digest::of(code).to_string(), compiled }).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_noted_of_a_module_is_there_after_a_restart() {
+    let cache = Cache::new();
+    let digest = cache.blobs.put(PROGRAM).unwrap();
+    let programs = cache.open();
+    assert_eq!(programs.compiled(digest).await, None);
+    programs.get(digest).await.unwrap();
+    let noted = programs.compiled(digest).await.unwrap();
+    assert_eq!(noted.description.exports, ["_start"]);
+    assert_eq!(cache.open().compiled(digest).await, Some(noted));
+}
+
 #[tokio::test]
 async fn code_that_is_damaged_torn_or_unsealed_is_made_again() {
     let cache = Cache::new();
@@ -68,14 +85,16 @@ async fn code_that_is_damaged_torn_or_unsealed_is_made_again() {
         ("flipped bit", flipped, fs::read(&seal).unwrap()),
         ("torn code", whole[..middle].to_vec(), fs::read(&seal).unwrap()),
         ("torn seal", whole.clone(), b"sha2".to_vec()),
-        ("sealed garbage", b"garbage".to_vec(), Digest::of(b"garbage").to_string().into_bytes()),
+        ("sealed garbage", b"garbage".to_vec(), sealed(b"garbage")),
+        ("a seal without end", whole.clone(), vec![b'{'; 1 << 20]),
     ] {
         fs::write(&code, code_now).unwrap();
         fs::write(&seal, seal_now).unwrap();
         let programs = cache.open();
         programs.get(digest).await.unwrap();
         assert_eq!(programs.compilations(), 1, "{case}");
-        assert_eq!(Digest::of(&fs::read(&code).unwrap()).to_string(), fs::read_to_string(&seal).unwrap(), "{case}");
+        let sealed: Seal = serde_json::from_slice(&fs::read(&seal).unwrap()).unwrap();
+        assert_eq!(Digest::of(&fs::read(&code).unwrap()).to_string(), sealed.code, "{case}");
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   this process:  compile_in_child ──► starts itself again as `kiln compile-module …`, waits, says what came of it
-//!   that process:  compile_here     ──► limits itself, reads the module, checks its digest, compiles, writes code, tells its digest
+//!   that process:  compile_here     ──► limits itself, reads the module, checks its digest, compiles, writes code, tells its
+//!                                       digest and what the module says of itself
 //! ```
 //!
 //! Why: the compiler's time and memory grow with what a module makes it do, and not only with the module's size: some kilobytes
@@ -24,6 +25,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use sha2::{Digest as _, Sha256};
 
+use super::describe::{Description, describe};
 use super::digest::Digest;
 use crate::sandbox::{Compiler, Refusal, SandboxConfig};
 
@@ -38,8 +40,8 @@ mod code {
     pub(super) const FAILED: u8 = 6;
 }
 
-/// Bytes of what the child says that are kept.
-const MAX_SAID: u64 = 16 << 10;
+/// Bytes of what the child says that are kept: a description takes the most, and is bounded itself.
+const MAX_SAID: u64 = 64 << 10;
 
 /// The child gives way to guests and to the API where cores are short: a quarter of what they get.
 const NICE: i32 = 5;
@@ -106,8 +108,13 @@ impl Order {
     }
 }
 
-/// Compiles in a child, and returns the digest of what is in `output` now. Blocks until the child has ended.
-pub(super) fn compile_in_child(program: &Path, limits: &CompileLimits, order: &Order) -> Result<Digest, CompileError> {
+/// Compiles in a child, and returns the digest of what is in `output` now, and what was said of the module. Blocks until the
+/// child has ended.
+pub(super) fn compile_in_child(
+    program: &Path,
+    limits: &CompileLimits,
+    order: &Order,
+) -> Result<(Digest, Description), CompileError> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| CompileError::Failed(format!("cannot {what}: {error}"))
@@ -161,7 +168,12 @@ fn too_costly(limit: impl fmt::Display) -> CompileError {
 }
 
 /// From how the child ended.
-fn result(status: ExitStatus, said: &str, limits: &CompileLimits, order: &Order) -> Result<Digest, CompileError> {
+fn result(
+    status: ExitStatus,
+    said: &str,
+    limits: &CompileLimits,
+    order: &Order,
+) -> Result<(Digest, Description), CompileError> {
     let out_of_memory = || too_costly(format_args!("{} MiB of memory", limits.memory_bytes >> 20));
     // What Rust says before it gives up, and what a thread says for which there is no stack.
     let says_so = ["memory allocation of", "ThreadPoolBuildError"].iter().any(|words| said.contains(words));
@@ -169,8 +181,10 @@ fn result(status: ExitStatus, said: &str, limits: &CompileLimits, order: &Order)
     let signalled = |signal: Signal| status.signal() == Some(signal.as_raw());
     if status.success() {
         let written = digest_of(&order.output).map_err(|error| CompileError::Failed(error.to_string()))?;
-        match said.parse() {
-            Ok(told) if written == told => Ok(written),
+        // First the digest, then the description: one line each.
+        let (told, described) = said.split_once('\n').unwrap_or((said, ""));
+        match (told.parse(), serde_json::from_str(described)) {
+            (Ok(told), Ok(description)) if written == told => Ok((written, description)),
             _ => Err(CompileError::Failed(format!("the compiled code is not what the compiler told of: {said}"))),
         }
     } else if is(code::REFUSED) {
@@ -226,7 +240,9 @@ pub fn compile_here(order: &Order, limits: &CompileLimits, parent: u32) -> u8 {
     match compiled {
         Ok(compiled) => match std::fs::write(&order.output, &compiled) {
             Ok(()) => {
-                say(&Digest::of(&compiled).to_string());
+                // A description always is JSON.
+                let description = serde_json::to_string(&describe(&wasm)).unwrap_or_default();
+                say(&format!("{}\n{description}", Digest::of(&compiled)));
                 0
             }
             Err(error) => {
@@ -273,7 +289,7 @@ mod tests {
     use super::*;
 
     /// A compiler made of a shell script. It gets the path of the output as its last argument.
-    fn run(script: &str) -> Result<Digest, CompileError> {
+    fn run(script: &str) -> Result<(Digest, Description), CompileError> {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("compiler");
         std::fs::write(&program, format!("#!/bin/sh\nfor output; do :; done\n{script}\n")).unwrap();
@@ -306,8 +322,16 @@ mod tests {
     #[test]
     fn code_is_believed_if_its_digest_is_told_and_no_other() {
         let digest = Digest::of(b"code");
-        assert_eq!(run(&format!("printf code > \"$output\"; printf '{digest}'")).unwrap(), digest);
-        for script in [format!("printf cod > \"$output\"; printf '{digest}'"), "printf code > \"$output\"".to_owned()] {
+        let description = Description { exports: vec!["_start".to_owned()], ..Description::default() };
+        let said = serde_json::to_string(&description).unwrap();
+        let told = run(&format!("printf code > \"$output\"; echo '{digest}'; printf '{said}'")).unwrap();
+        assert_eq!(told, (digest, description));
+        for script in [
+            format!("printf cod > \"$output\"; echo '{digest}'; printf '{said}'"),
+            format!("printf code > \"$output\"; echo '{digest}'; printf 'hello'"),
+            format!("printf code > \"$output\"; echo '{digest}'"),
+            "printf code > \"$output\"".to_owned(),
+        ] {
             assert!(matches!(run(&script), Err(CompileError::Failed(_))), "{script}");
         }
     }
@@ -335,7 +359,7 @@ mod tests {
     fn a_compiler_that_does_not_end_is_killed_and_one_that_talks_without_end_is_cut_short() {
         let (hopeless, message) = refused("exec sleep 1000");
         assert!(hopeless && message.contains("within 1 s"), "{message}");
-        let (_, message) = refused("i=0; while [ $i -lt 3000 ]; do echo 0123456789; i=$((i+1)); done; exit 3");
+        let (_, message) = refused("i=0; while [ $i -lt 8000 ]; do echo 0123456789; i=$((i+1)); done; exit 3");
         assert!(message.len() as u64 <= MAX_SAID, "{}", message.len());
     }
 

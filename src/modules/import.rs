@@ -1,7 +1,7 @@
 //! How a module gets in: its bytes to the disk, then a trial compilation, then the name.
 //!
 //! ```text
-//!   bytes ──► unfinished file ──► blob ──► program ──► name ──► durable
+//!   bytes ──► unfinished file ──► blob ──► program ──► manifest ──► name ──► durable
 //!                 │                 │         │
 //!            cut off: gone          └─ refused: gone, unless it was there before
 //! ```
@@ -13,13 +13,19 @@ use std::io::{self, Read};
 
 use jiff::Timestamp;
 
-use super::blobs::{BlobError, BlobWriter};
-use super::cache::ProgramError;
+use super::artifact::{self, artifact};
+use super::blobs::{BlobError, BlobWriter, Blobs};
+use super::cache::{Compiled, ProgramError};
+use super::describe::Description;
 use super::digest::Digest;
+use super::index::{Named, PutError, digest_of};
+use super::manifests::Manifest;
 use super::reference::Reference;
 use super::{MAX_MODULE, Modules};
+use crate::api::meta;
+use crate::api::module::{COMMAND, COMPONENT, ModuleStatus, PUSHED};
 use crate::sandbox::Facts;
-use crate::store::{CommitError, DiskFailed};
+use crate::store::DiskFailed;
 
 /// A module that is in.
 #[derive(Clone, Debug)]
@@ -45,7 +51,7 @@ pub enum ImportError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     #[error(transparent)]
-    Commit(#[from] CommitError),
+    Name(#[from] PutError),
     #[error(transparent)]
     Disk(#[from] DiskFailed),
     #[error("the import was given up, because this process is about to end")]
@@ -61,10 +67,21 @@ impl Modules {
         bytes: impl Read + Send + 'static,
         now: Timestamp,
     ) -> Result<Imported, ImportError> {
+        self.import_from(PUSHED, reference, bytes, now).await
+    }
+
+    /// As [`Modules::import`], of what came `from` somewhere: [`PUSHED`], or [`crate::api::module::PULLED`].
+    pub async fn import_from(
+        &self,
+        from: &'static str,
+        reference: &Reference,
+        bytes: impl Read + Send + 'static,
+        now: Timestamp,
+    ) -> Result<Imported, ImportError> {
         let this = self.clone();
         let writer = tokio::task::spawn_blocking(move || this.receive(bytes)).await.map_err(given_up)??;
         let (this, reference) = (self.clone(), reference.clone());
-        tokio::spawn(async move { this.accept(reference, writer, now).await }).await.map_err(given_up)?
+        tokio::spawn(async move { this.accept(from, reference, writer, now).await }).await.map_err(given_up)?
     }
 
     fn receive(&self, mut bytes: impl Read) -> Result<BlobWriter, ImportError> {
@@ -80,7 +97,13 @@ impl Modules {
         }
     }
 
-    async fn accept(&self, reference: Reference, writer: BlobWriter, now: Timestamp) -> Result<Imported, ImportError> {
+    async fn accept(
+        &self,
+        from: &'static str,
+        reference: Reference,
+        writer: BlobWriter,
+        now: Timestamp,
+    ) -> Result<Imported, ImportError> {
         let _one_at_a_time = self.importing.lock().await;
         let size = writer.size();
         let (blobs, expected) = (self.blobs.clone(), reference.digest);
@@ -89,8 +112,8 @@ impl Modules {
             Ok((writer.finish(expected)?, was_here))
         });
         let (digest, was_here) = finished.await.map_err(given_up)??;
-        let facts = match self.program(digest).await {
-            Ok(program) => program.facts(),
+        let (facts, compiled) = match self.described(digest).await {
+            Ok(known) => known,
             Err(error) => {
                 if !was_here {
                     self.discard(digest).await;
@@ -98,15 +121,35 @@ impl Modules {
                 return Err(error.into());
             }
         };
-        let means = self.index.get(&reference).map(|module| module.digest);
+        let known = self.index.get(&reference);
+        let means = known.as_deref().and_then(digest_of);
         let is_new = if reference.tag.is_some() { means != Some(digest) } else { !was_here };
-        let revision = match is_new {
-            true => self.index.put(&reference, digest, size, now)?,
+        // A name of an earlier version says less of its module than is known by now.
+        let is_told = known.is_some_and(|m| m.status.as_ref().is_some_and(|s| s.compile_seconds.is_some()));
+        let revision = if is_new || !is_told {
+            let blobs = self.blobs.clone();
+            let make = move || named(&blobs, digest, size, &compiled.description, Some(compiled.seconds), from, now);
+            let named = tokio::task::spawn_blocking(make).await.map_err(given_up)??;
+            self.index.put(&reference, &named, now)?
+        } else {
             // It may have been named a moment ago, and not be on disk yet.
-            false => self.index.store().revision(),
+            self.index.store().revision()
         };
         self.index.store().durable(revision).await?;
         Ok(Imported { digest, size, facts, is_new })
+    }
+
+    /// The program of a module that is here, and what was noted when it was compiled.
+    pub(super) async fn described(&self, digest: Digest) -> Result<(Facts, Compiled), ProgramError> {
+        let facts = self.program(digest).await?.facts();
+        if let Some(compiled) = self.programs.compiled(digest).await {
+            return Ok((facts, compiled));
+        }
+        // Compiled by an earlier version, which noted nothing.
+        self.programs.forget(digest);
+        let facts = self.program(digest).await?.facts();
+        let compiled = self.programs.compiled(digest).await;
+        Ok((facts, compiled.ok_or(ProgramError::GivenUp(digest))?))
     }
 
     /// Removes a blob that proved useless. If that fails it only takes space.
@@ -116,6 +159,49 @@ impl Modules {
             Ok(Ok(_)) | Err(_) => {}
             Ok(Err(error)) => tracing::warn!(%digest, %error, "a refused module stays on disk"),
         }
+    }
+}
+
+/// What a name is to mean whose module is known, with its manifest and config written to disk. Blocks on the disk.
+pub(super) fn named(
+    blobs: &Blobs,
+    digest: Digest,
+    size: u64,
+    description: &Description,
+    seconds: Option<f64>,
+    from: &str,
+    now: Timestamp,
+) -> Result<Named, BlobError> {
+    let artifact = artifact(digest, size, description);
+    let config = blobs.keep(&artifact.config)?;
+    let manifest = blobs.keep(&artifact.manifest)?;
+    let record = Manifest {
+        media_type: artifact::MANIFEST.to_owned(),
+        size: artifact.manifest.len() as u64,
+        module: Some(digest),
+        refers_to: vec![config, digest],
+        is_kept: false,
+        pushed: now,
+    };
+    let status = status(description, size, seconds, from, now);
+    Ok(Named { digest: Some(digest), manifest, record, status })
+}
+
+/// What is told of a module.
+pub fn status(description: &Description, size: u64, seconds: Option<f64>, from: &str, now: Timestamp) -> ModuleStatus {
+    let Description { is_component, mut imports, exports, producers, left_out } = description.clone();
+    if left_out > 0 {
+        imports.push(format!("(and {left_out} more names)"));
+    }
+    ModuleStatus {
+        kind: Some(if is_component { COMPONENT } else { COMMAND }.to_owned()),
+        size: i64::try_from(size).ok(),
+        pushed: Some(meta::time(now)),
+        from: Some(from.to_owned()),
+        compile_seconds: seconds.map(|seconds| format!("{seconds:.3}")),
+        imports,
+        exports,
+        producers,
     }
 }
 
@@ -190,7 +276,8 @@ mod tests {
     async fn a_refused_module_that_was_here_before_stays() {
         let opened = Opened::new();
         let digest = opened.modules.blobs().put(LIBRARY).unwrap();
-        opened.modules.index().put(&reference("lib"), digest, 8, NOW).unwrap();
+        let named = named(opened.modules.blobs(), digest, 8, &Description::default(), None, PUSHED, NOW).unwrap();
+        opened.modules.index().put(&reference("lib"), &named, NOW).unwrap();
         opened.modules.import(&reference("lib:2"), LIBRARY, NOW).await.unwrap_err();
         assert_eq!(opened.modules.index().resolve(&reference("lib")), Some(digest));
         assert_eq!(opened.files(), (1, 0));

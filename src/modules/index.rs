@@ -1,54 +1,54 @@
 //! Which module a name and a tag mean. Tags move: a push under a name that is taken gives it another digest.
 //!
-//! The names are in memory, and in the store as side records: `module 0 NAME 0 TAG`, of a small JSON. A name is seen
-//! by everyone in this process once it is put, and survives a crash once its revision is durable.
+//! The names are the objects of kind `Module` in the store, one for each name and tag, and this is a view of them that keeps
+//! nothing of its own: so whoever deletes one, a client, its owner's end or the last finalizer, has taken the name away.
+//! Only [`Index::put`] makes them and says what they mean; what clients may change is their metadata. A name is seen by
+//! everyone in this process once it is put, and survives a crash once its revision is durable.
+//!
+//! With each name goes a record of the manifest by which the module is served to clients of registries
+//! ([`super::manifests`]), in the same transaction.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use parking_lot::RwLock;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::blobs::{BlobError, Blobs};
 use super::digest::Digest;
+use super::manifests::{self, Manifest, Manifests};
+use super::migrate;
 use super::reference::Reference;
+use crate::api::module::{Module, ModuleSpec, ModuleStatus, object_name};
+use crate::api::{Key, Kind, Object, meta};
+use crate::ids::Ids;
 use crate::store::{CommitError, DiskFailed, Store, Tx};
 
-const SPACE: &[u8] = b"module\0";
+/// Tries of a write that others get in the way of: clients, who label the object.
+const TRIES: usize = 16;
 
-/// Records read at once while the names are loaded.
-const PAGE: usize = 1_000;
-
-/// The names of modules. Cheap to clone; clones share the names.
+/// The names of modules. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Index(Arc<Inner>);
 
 struct Inner {
     store: Store,
     blobs: Blobs,
-    /// By name and tag.
-    names: RwLock<BTreeMap<(String, String), Named>>,
+    ids: Ids,
+    manifests: RwLock<Manifests>,
     changes: watch::Sender<u64>,
 }
 
-/// What a name and a tag mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a name and a tag are to mean.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Named {
-    pub digest: Digest,
-    /// In bytes.
-    pub size: u64,
-    pub pushed: Timestamp,
-}
-
-/// A row of [`Index::list`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub name: String,
-    pub tag: String,
-    pub module: Named,
+    /// Of the module's bytes; `None` if the manifest is of something else.
+    pub digest: Option<Digest>,
+    /// Of the manifest's bytes.
+    pub manifest: Digest,
+    pub record: Manifest,
+    pub status: ModuleStatus,
 }
 
 /// Why the modules of a directory could not be opened.
@@ -58,43 +58,50 @@ pub enum OpenError {
     Blobs(#[from] BlobError),
     #[error("cannot read the names of modules: {0}")]
     Names(#[from] DiskFailed),
-    #[error("the record of the module name `{key}` makes no sense; it may be of another version of kiln: {detail}")]
-    Record { key: String, detail: String },
+    #[error("a record of a module makes no sense; it may be of another version of kiln: {0}")]
+    Record(String),
+    #[error("the names of an earlier version cannot be taken over: {0}")]
+    Migrate(#[from] CommitError),
 }
 
-/// What is stored.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    digest: String,
-    size: u64,
-    pushed: String,
+impl From<manifests::LoadError> for OpenError {
+    fn from(error: manifests::LoadError) -> OpenError {
+        match error {
+            manifests::LoadError::Disk(error) => OpenError::Names(error),
+            other => OpenError::Record(other.to_string()),
+        }
+    }
+}
+
+/// Why a name was not given a meaning.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PutError {
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error("the Module {object} is of {name}:{tag}, and the name would be the same: choose another name or tag")]
+    Taken { object: String, name: String, tag: String },
+    #[error("the Module {0} is being deleted, and waits for its finalizers: push again once it is gone")]
+    Deleting(String),
 }
 
 impl Index {
-    /// Loads the names. Blocks on the disk, briefly.
-    pub fn open(store: Store, blobs: Blobs) -> Result<Index, OpenError> {
-        let mut names = BTreeMap::new();
-        let mut from = SPACE.to_vec();
-        loop {
-            let page = store.side_records(SPACE, &from, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
-            from = [last, &[0][..]].concat();
-            for (key, value) in page {
-                let (name, module) = decode(&key, &value)
-                    .map_err(|detail| OpenError::Record { key: String::from_utf8_lossy(&key).into_owned(), detail })?;
-                names.insert(name, module);
-            }
-        }
-        let (names, changes) = (RwLock::new(names), watch::Sender::new(0));
-        Ok(Index(Arc::new(Inner { store, blobs, names, changes })))
+    /// Takes over the names of earlier versions, and loads the records of manifests. Blocks on the disk.
+    pub fn open(store: Store, blobs: Blobs, ids: Ids) -> Result<Index, OpenError> {
+        let manifests = RwLock::new(manifests::load(&store)?);
+        let index = Index(Arc::new(Inner { store, blobs, ids, manifests, changes: watch::Sender::new(0) }));
+        migrate::old_names(&index)?;
+        Ok(index)
     }
 
-    /// The module that an image field means, if it is here. A digest decides alone, whatever name stands before it; it
-    /// is looked for on disk (one `stat`).
+    /// The module that an image field means, if it is here. A digest decides alone, whatever name stands before it; it is
+    /// that of a module's bytes or of a manifest, and looked for on disk (one `stat`).
     pub fn resolve(&self, reference: &Reference) -> Option<Digest> {
         match reference.digest {
-            Some(digest) => matches!(self.0.blobs.size(digest), Ok(Some(_))).then_some(digest),
-            None => self.get(reference).map(|module| module.digest),
+            Some(digest) => {
+                let module = self.module_of(digest)?;
+                self.has(module).then_some(module)
+            }
+            None => digest_of(&*self.get(reference)?),
         }
     }
 
@@ -103,40 +110,89 @@ impl Index {
         matches!(self.0.blobs.size(digest), Ok(Some(_)))
     }
 
-    /// What the name and tag mean, whatever digest stands behind them; nothing without a tag.
-    pub fn get(&self, reference: &Reference) -> Option<Named> {
-        self.0.names.read().get(&key(reference)?).copied()
+    /// The module that a digest means in an image field; `None` if it is that of a manifest of something else.
+    fn module_of(&self, digest: Digest) -> Option<Digest> {
+        let manifests = self.0.manifests.read();
+        match manifests.range((digest, String::new())..).next() {
+            Some(((found, _), manifest)) if *found == digest => manifest.module,
+            _ => Some(digest),
+        }
     }
 
-    /// All names, in order of name and tag.
-    pub fn list(&self) -> Vec<Listed> {
-        let names = self.0.names.read();
-        let listed = |((name, tag), module): (&(String, String), &Named)| Listed {
-            name: name.clone(),
-            tag: tag.clone(),
-            module: *module,
-        };
-        names.iter().map(listed).collect()
+    /// The object of the name and tag, whatever digest stands behind them; nothing without a tag.
+    pub fn get(&self, reference: &Reference) -> Option<Arc<Module>> {
+        let tag = reference.tag.as_deref()?;
+        let object = self.0.store.get(Kind::Module, &Key::new("", object_name(&reference.name, tag)))?;
+        let module = object.as_module()?;
+        is_of(module, &reference.name, tag).then(|| module.clone())
     }
 
-    /// Lets the name and tag mean this module from now on, and wakes who waits. A reference without a tag names
-    /// nothing, and only wakes. Returns the revision with which it is on disk: see [`Store::durable`].
-    pub fn put(&self, reference: &Reference, digest: Digest, size: u64, now: Timestamp) -> Result<u64, CommitError> {
-        let module = Named { digest, size, pushed: now };
-        let revision = match key(reference) {
-            Some(key) => {
-                let mut tx = Tx::new();
-                tx.put_side(record_key(&key), encode(&module));
-                // Under the lock, so that the last to name is the last on disk.
-                let mut names = self.0.names.write();
-                let committed = self.0.store.commit(tx)?;
-                names.insert(key, module);
-                committed.revision
+    /// All names, in the order of their objects' names.
+    pub fn list(&self) -> Vec<Arc<Module>> {
+        let objects = self.0.store.list(Kind::Module, None).objects;
+        objects.iter().filter_map(|object| object.as_module().cloned()).collect()
+    }
+
+    /// Lets the name and tag mean this from now on, and wakes who waits. A reference without a tag names nothing: what it
+    /// is to mean is kept under its digest. Returns the revision with which it is on disk: see [`Store::durable`].
+    pub fn put(&self, reference: &Reference, named: &Named, now: Timestamp) -> Result<u64, PutError> {
+        let repository = reference.name.clone();
+        let mut record = named.record.clone();
+        record.is_kept |= reference.tag.is_none();
+        for _ in 0..TRIES {
+            // Under the lock, so that memory and disk agree on what was last.
+            let mut manifests = self.0.manifests.write();
+            let id = (named.manifest, repository.clone());
+            record.is_kept |= manifests.get(&id).is_some_and(|known| known.is_kept);
+            let mut tx = match &reference.tag {
+                Some(tag) => self.tx_of(&repository, tag, named, now)?,
+                None => Tx::new(),
+            };
+            tx.put_side(manifests::record_key(&repository, named.manifest), manifests::encode(&record));
+            match self.0.store.commit(tx) {
+                // Somebody else has changed or deleted the object: it is looked at again.
+                Err(CommitError::Stale(..) | CommitError::AlreadyExists(..) | CommitError::NotFound(..)) => {}
+                Err(CommitError::Replaced { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(committed) => {
+                    manifests.insert(id, record);
+                    drop(manifests);
+                    self.0.changes.send_modify(|changes| *changes += 1);
+                    return Ok(committed.revision);
+                }
             }
-            None => self.0.store.revision(),
+        }
+        let name = object_name(&repository, reference.tag.as_deref().unwrap_or_default());
+        Err(CommitError::Stale(Kind::Module, Key::new("", name)).into())
+    }
+
+    fn tx_of(&self, name: &str, tag: &str, named: &Named, now: Timestamp) -> Result<Tx, PutError> {
+        let object = object_name(name, tag);
+        let spec = Some(ModuleSpec {
+            name: name.to_owned(),
+            tag: tag.to_owned(),
+            digest: named.digest.map(|digest| digest.to_string()),
+            manifest: Some(named.manifest.to_string()),
+        });
+        let status = Some(named.status.clone());
+        let known = self.0.store.get(Kind::Module, &Key::new("", object.as_str()));
+        let Some(known) = known.as_ref().and_then(Object::as_module) else {
+            let metadata = ObjectMeta {
+                name: Some(object),
+                uid: Some(self.0.ids.uid()),
+                creation_timestamp: Some(meta::time(now)),
+                ..ObjectMeta::default()
+            };
+            return Ok(Tx::new().create(Module { metadata, spec, status }));
         };
-        self.0.changes.send_modify(|changes| *changes += 1);
-        Ok(revision)
+        if !is_of(known, name, tag) {
+            let of = known.spec.clone().unwrap_or_default();
+            return Err(PutError::Taken { object, name: of.name, tag: of.tag });
+        }
+        if meta::is_deleting(&known.metadata) {
+            return Err(PutError::Deleting(object));
+        }
+        Ok(Tx::new().update(Module { metadata: known.metadata.clone(), spec, status }))
     }
 
     /// Changes with each [`Index::put`]. Subscribe first, then resolve: then no change is missed.
@@ -144,126 +200,29 @@ impl Index {
         self.0.changes.subscribe()
     }
 
+    /// The record of a manifest in a repository.
+    pub fn manifest(&self, repository: &str, digest: Digest) -> Option<Manifest> {
+        self.0.manifests.read().get(&(digest, repository.to_owned())).cloned()
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.0.store
     }
+
+    pub(super) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
 }
 
-fn key(reference: &Reference) -> Option<(String, String)> {
-    Some((reference.name.clone(), reference.tag.clone()?))
+/// The digest of the module that the object means, if it is of one.
+pub fn digest_of(module: &Module) -> Option<Digest> {
+    module.spec.as_ref()?.digest.as_deref()?.parse().ok()
 }
 
-/// Neither names nor tags have a zero byte in them.
-fn record_key((name, tag): &(String, String)) -> Vec<u8> {
-    [SPACE, name.as_bytes(), &[0], tag.as_bytes()].concat()
-}
-
-fn encode(module: &Named) -> Bytes {
-    let Named { digest, size, pushed } = module;
-    let record = Record { digest: digest.to_string(), size: *size, pushed: pushed.to_string() };
-    // Text and a number are always JSON.
-    serde_json::to_vec(&record).unwrap_or_default().into()
-}
-
-fn decode(key: &[u8], value: &[u8]) -> Result<((String, String), Named), String> {
-    let name = key.strip_prefix(SPACE).and_then(|key| std::str::from_utf8(key).ok()?.split_once('\0'));
-    let (name, tag) = name.ok_or("the key is not a name and a tag")?;
-    let record: Record = serde_json::from_slice(value).map_err(|error| error.to_string())?;
-    let digest = record.digest.parse().map_err(|error: super::digest::DigestError| error.to_string())?;
-    let pushed = record.pushed.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Ok(((name.to_owned(), tag.to_owned()), Named { digest, size: record.size, pushed }))
+fn is_of(module: &Module, name: &str, tag: &str) -> bool {
+    module.spec.as_ref().is_some_and(|spec| spec.name == name && spec.tag == tag)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Directory(tempfile::TempDir);
-
-    impl Directory {
-        fn new() -> Directory {
-            Directory(tempfile::tempdir().unwrap())
-        }
-
-        fn open(&self) -> (Store, Blobs, Index) {
-            let store = Store::open(&self.0.path().join("store"), 16).unwrap();
-            let blobs = Blobs::open(self.0.path()).unwrap();
-            let index = Index::open(store.clone(), blobs.clone()).unwrap();
-            (store, blobs, index)
-        }
-    }
-
-    fn reference(text: &str) -> Reference {
-        text.parse().unwrap()
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[tokio::test]
-    async fn names_survive_a_restart_and_the_last_to_name_wins() {
-        let directory = Directory::new();
-        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
-        {
-            let (store, _, index) = directory.open();
-            index.put(&reference("pi"), one, 1, at(1)).unwrap();
-            index.put(&reference("docker.io/library/x:1.29"), one, 1, at(2)).unwrap();
-            let revision = index.put(&reference("pi:latest"), two, 1, at(3)).unwrap();
-            store.durable(revision).await.unwrap();
-            store.close();
-        }
-        let (_, _, index) = directory.open();
-        assert_eq!(index.resolve(&reference("pi")), Some(two));
-        assert_eq!(index.resolve(&reference("docker.io/library/x:1.29")), Some(one));
-        let named = |name: &str, tag: &str, digest, second| Listed {
-            name: name.to_owned(),
-            tag: tag.to_owned(),
-            module: Named { digest, size: 1, pushed: at(second) },
-        };
-        assert_eq!(index.list(), [named("docker.io/library/x", "1.29", one, 2), named("pi", "latest", two, 3)]);
-    }
-
-    #[test]
-    fn a_reference_is_resolved_by_tag_or_by_digest_alone() {
-        let directory = Directory::new();
-        let (_, blobs, index) = directory.open();
-        let digest = blobs.put(b"1").unwrap();
-        let absent = Digest::of(b"absent");
-        index.put(&reference("pi:a"), digest, 1, at(1)).unwrap();
-        for (text, expected) in [
-            ("pi:a".to_owned(), Some(digest)),
-            ("pi".to_owned(), None),
-            ("tools/pi:a".to_owned(), None),
-            (format!("pi@{digest}"), Some(digest)),
-            (format!("other:b@{digest}"), Some(digest)),
-            (format!("pi:a@{absent}"), None),
-        ] {
-            assert_eq!(index.resolve(&reference(&text)), expected, "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_a_name_is_woken() {
-        let directory = Directory::new();
-        let (_, _, index) = directory.open();
-        let mut changed = index.changed();
-        index.put(&reference("pi"), Digest::of(b"1"), 1, at(1)).unwrap();
-        assert!(changed.has_changed().unwrap());
-        changed.changed().await.unwrap();
-        assert!(!changed.has_changed().unwrap());
-    }
-
-    #[test]
-    fn more_names_than_a_page_are_all_loaded() {
-        let directory = Directory::new();
-        {
-            let (store, _, index) = directory.open();
-            for n in 0..PAGE + 3 {
-                index.put(&reference(&format!("pi:{n}")), Digest::of(b"1"), 1, at(1)).unwrap();
-            }
-            store.close();
-        }
-        assert_eq!(directory.open().2.list().len(), PAGE + 3);
-    }
-}
+#[path = "index_tests.rs"]
+mod tests;

@@ -1,19 +1,24 @@
 //! The modules that kiln holds: their bytes by digest, and the programs made of them.
 //!
 //! A module is a file named by the SHA-256 of its bytes ([`blobs`]); machine code made of it is another, and can always
-//! be made again ([`cache`]). Names and tags ([`mod@reference`]) are resolved to digests by the [`index`]; a module gets in by
-//! an [`import`], which may be the end of a pull from another registry ([`remote`]).
+//! be made again ([`cache`]). Names and tags ([`mod@reference`]) are objects of kind `Module` in the store, and resolved to
+//! digests by the [`index`]; a module gets in by an [`import`], which may be the end of a pull from another registry
+//! ([`remote`]). Beside each stands what clients of registries are shown of it ([`mod@artifact`], [`manifests`]).
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
 //! compilation in a process that serves.
 
+pub mod artifact;
 pub mod blobs;
 pub mod cache;
 pub mod compiler;
+pub mod describe;
 pub mod digest;
 pub mod import;
 pub mod index;
 pub mod layout;
+pub mod manifests;
+mod migrate;
 pub mod pieces;
 pub mod reference;
 pub mod remote;
@@ -26,14 +31,17 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 pub use blobs::{BlobError, BlobWriter, Blobs};
-pub use cache::{ProgramError, Programs};
+pub use cache::{Compiled, ProgramError, Programs};
 pub use compiler::{CompileIn, CompileLimits, Order, compile_here};
+pub use describe::Description;
 pub use digest::Digest;
 pub use import::{ImportError, Imported};
-pub use index::{Index, Listed, Named, OpenError};
+pub use index::{Index, Named, OpenError, PutError, digest_of};
+pub use manifests::Manifest;
 pub use reference::{Reference, ReferenceError};
 pub use remote::{Credentials, NotAHost, Patience, PullError, Pulled, Registries, RegistryHost};
 
+use crate::ids::Ids;
 use crate::sandbox::{Program, Sandbox};
 use crate::store::Store;
 
@@ -52,10 +60,16 @@ pub struct Modules {
 
 impl Modules {
     /// Opens the modules in `directory`, which is made if it is not there, and their names in `store`. Blocks on the disk, briefly.
-    pub fn open(directory: &Path, sandbox: Sandbox, compile: CompileIn, store: Store) -> Result<Modules, OpenError> {
+    pub fn open(
+        directory: &Path,
+        sandbox: Sandbox,
+        compile: CompileIn,
+        store: Store,
+        ids: Ids,
+    ) -> Result<Modules, OpenError> {
         let blobs = Blobs::open(directory)?;
         let programs = Programs::open(directory, blobs.clone(), sandbox, compile)?;
-        let index = Index::open(store, blobs.clone())?;
+        let index = Index::open(store, blobs.clone(), ids)?;
         Ok(Modules { blobs, programs, index, importing: Arc::default() })
     }
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use super::{CompileIn, Modules};
 use crate::clock::Clock;
+use crate::ids::Ids;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::store::Store;
 
@@ -32,15 +33,18 @@ impl Opened {
     pub fn new() -> Opened {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store"), 16).unwrap();
-        let modules = Modules::open(directory.path(), SANDBOX.clone(), CompileIn::ThisProcess, store).unwrap();
+        let modules =
+            Modules::open(directory.path(), SANDBOX.clone(), CompileIn::ThisProcess, store, Ids::seeded(1)).unwrap();
         Opened { directory, modules }
     }
 
-    /// Blobs, and uploads that are not finished.
+    /// Blobs that are modules or refused to be, and uploads that are not finished. What clients of registries are shown of a
+    /// module is JSON, and not counted.
     pub fn files(&self) -> (usize, usize) {
-        let count = |path: &Path| std::fs::read_dir(path).unwrap().count();
         let blobs = self.directory.path().join("blobs");
-        (count(&blobs.join("sha256")), count(&blobs.join("unfinished")))
+        let is_other = |path: &Path| !std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"{"));
+        let files = |path: &str| std::fs::read_dir(blobs.join(path)).unwrap().flatten().map(|entry| entry.path());
+        (files("sha256").filter(|path| is_other(path)).count(), files("unfinished").count())
     }
 
     /// Waits until there are so many blobs and nothing is unfinished; an upload that nobody waits for ends by itself.

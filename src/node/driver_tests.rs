@@ -114,8 +114,14 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let clock = Clock::real();
     let sandbox = Sandbox::new(SandboxConfig { max_instances: 32, ..SandboxConfig::default() }, clock.clone()).unwrap();
     let store = Store::open(&dir.path().join("store"), 16).unwrap();
-    let modules =
-        Modules::open(&dir.path().join("modules"), sandbox.clone(), CompileIn::ThisProcess, store.clone()).unwrap();
+    let modules = Modules::open(
+        &dir.path().join("modules"),
+        sandbox.clone(),
+        CompileIn::ThisProcess,
+        store.clone(),
+        crate::ids::Ids::seeded(1),
+    )
+    .unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for (name, text) in [

@@ -43,7 +43,9 @@ async fn a_pod_that_is_gone_leaves_no_log() {
 
     let sandbox = Sandbox::new(SandboxConfig { max_instances: 1, ..SandboxConfig::default() }, clock.clone()).unwrap();
     let modules = dir.path().join("modules");
-    let modules = Modules::open(&modules, sandbox.clone(), CompileIn::ThisProcess, store.clone()).unwrap();
+    let modules =
+        Modules::open(&modules, sandbox.clone(), CompileIn::ThisProcess, store.clone(), crate::ids::Ids::seeded(1))
+            .unwrap();
     let (recorder, _writer) = Recorder::new();
     let cluster = Local::new(store.clone(), recorder, clock.clone(), Ids::random());
     let config = NodeConfig {

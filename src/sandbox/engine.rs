@@ -165,6 +165,11 @@ impl Sandbox {
         &self.0.config
     }
 
+    /// The clock by which guests are stopped.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
     /// Differs between engines that cannot, or should not, load each other's compiled code: by version, target, settings,
     /// or how modules are rewritten before they are compiled.
     pub fn compatibility(&self) -> u64 {

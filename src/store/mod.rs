@@ -21,7 +21,7 @@
 //! 8. An object that is being deleted and has nothing left to wait for (`api::deletion::is_over`: no finalizer, no grace
 //!    period) is gone with the commit that made it so.
 //!
-//! Beside objects it keeps *side records*: opaque bytes under a key (logs, module names) that share the transaction
+//! Beside objects it keeps *side records*: opaque bytes under a key (logs, manifests of modules) that share the transaction
 //! and its durability, but have no revision and no event.
 
 mod blobs;

@@ -22,6 +22,7 @@ const COLLECTIONS: &[(&str, &str)] = &[
     ("/apis/batch/v1/jobs", "JobList"),
     ("/apis/events.k8s.io/v1/events", "EventList"),
     ("/apis/coordination.k8s.io/v1/leases", "LeaseList"),
+    ("/apis/kiln.dev/v1/modules", "ModuleList"),
 ];
 
 /// A server with a Job `one` that is complete, and its node.

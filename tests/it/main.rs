@@ -31,6 +31,7 @@ mod kubectl_refused;
 mod kubectl_write;
 mod limits;
 mod metrics;
+mod modules;
 mod namespaces;
 mod negative;
 mod node;

@@ -49,6 +49,7 @@ impl Type {
             Kind::Event => EVENT,
             Kind::ServiceAccount => SERVICE_ACCOUNT,
             Kind::Lease => Type::Struct(&[("metadata", META)]),
+            Kind::Module => MODULE,
         }
     }
 
@@ -129,6 +130,8 @@ const SERVICE_ACCOUNT: Type =
 const EVENT: Type = Type::Struct(&[("metadata", META), ("involvedObject", Type::Atomic), ("related", Type::Atomic)]);
 
 const NAMESPACE: Type = Type::Struct(&[("metadata", META), ("status", Type::Struct(&[("conditions", BY_TYPE)]))]);
+
+const MODULE: Type = Type::Struct(&[("metadata", META), ("status", Type::Struct(&[("producers", Type::Map)]))]);
 
 const NODE: Type = Type::Struct(&[
     ("metadata", META),

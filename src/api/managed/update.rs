@@ -130,6 +130,6 @@ fn blank(kind: Kind) -> Value {
         Kind::Namespace | Kind::Node => json!({"metadata": {}, "spec": {}, "status": {}}),
         Kind::Lease => json!({"metadata": {}, "spec": {}}),
         Kind::Event => json!({"metadata": {}, "involvedObject": {}, "source": {}}),
-        Kind::ConfigMap | Kind::Secret | Kind::ServiceAccount => json!({"metadata": {}}),
+        Kind::ConfigMap | Kind::Module | Kind::Secret | Kind::ServiceAccount => json!({"metadata": {}}),
     }
 }

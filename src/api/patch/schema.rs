@@ -47,7 +47,7 @@ pub fn of(kind: Kind) -> &'static Schema {
         Kind::Node => &NODE,
         Kind::Namespace => &NAMESPACE,
         Kind::ServiceAccount => &SERVICE_ACCOUNT,
-        Kind::ConfigMap | Kind::Secret | Kind::Event | Kind::Lease => &METADATA_ONLY,
+        Kind::ConfigMap | Kind::Secret | Kind::Event | Kind::Lease | Kind::Module => &METADATA_ONLY,
     }
 }
 

@@ -17,6 +17,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::api::kind::KindInfo;
+use crate::api::module::Module;
 use crate::api::patch::schema as merge;
 use crate::api::{Kind, Served};
 
@@ -61,6 +62,7 @@ macro_rules! with_type {
             Served::Stored(Kind::CronJob) => $call::<CronJob>($($argument),*),
             Served::Stored(Kind::Job) => $call::<Job>($($argument),*),
             Served::Stored(Kind::Lease) => $call::<Lease>($($argument),*),
+            Served::Stored(Kind::Module) => $call::<Module>($($argument),*),
             Served::Stored(Kind::ServiceAccount) => $call::<ServiceAccount>($($argument),*),
             Served::EventsV1 => $call::<events::v1::Event>($($argument),*),
         }
@@ -103,6 +105,7 @@ pub(super) fn of(kinds: &[Served]) -> Map<String, Value> {
         schemas.insert(format!("{}List", name(kind)), Value::Object(list));
     }
     spell_out_unions(&mut schemas);
+    join_lines(&mut schemas);
     for &kind in kinds {
         merge_rules(&mut schemas, &name(kind), merge::of(kind.kind()));
     }
@@ -173,6 +176,21 @@ fn merge_rules(schemas: &mut Map<String, Value>, name: &str, rules: &merge::Sche
 fn referenced(schema: &Value) -> Option<&str> {
     let reference = schema.get("$ref").or_else(|| schema.get("allOf")?.get(0)?.get("$ref"))?;
     reference.as_str()?.strip_prefix(PREFIX)
+}
+
+/// The descriptions of kiln's own types are comments, broken into lines as code is.
+fn join_lines(schemas: &mut Map<String, Value>) {
+    fn join(value: &mut Value) {
+        match value {
+            Value::Object(fields) => fields.iter_mut().for_each(|(field, value)| match (field.as_str(), value) {
+                ("description", Value::String(text)) => *text = text.replace('\n', " "),
+                (_, value) => join(value),
+            }),
+            Value::Array(values) => values.iter_mut().for_each(join),
+            _ => {}
+        }
+    }
+    schemas.iter_mut().filter(|(name, _)| name.starts_with("dev.kiln.")).for_each(|(_, schema)| join(schema));
 }
 
 /// Spells out the types that are a number or a string, as the API server publishes them.

@@ -10,6 +10,7 @@ mod cron_job;
 mod event;
 mod job;
 mod lease;
+mod module;
 mod namespace;
 mod node;
 mod pod;
@@ -73,6 +74,7 @@ pub fn columns(kind: Kind) -> &'static [Column] {
         Kind::CronJob => cron_job::COLUMNS,
         Kind::Job => job::COLUMNS,
         Kind::Lease => lease::COLUMNS,
+        Kind::Module => module::COLUMNS,
         Kind::ServiceAccount => service_account::COLUMNS,
     }
 }
@@ -89,6 +91,7 @@ pub fn cells(object: &Object, now: Timestamp) -> Vec<Value> {
         Object::CronJob(o) => cron_job::cells(o, now),
         Object::Job(o) => job::cells(o, now),
         Object::Lease(o) => lease::cells(o, now),
+        Object::Module(o) => module::cells(o, now),
         Object::ServiceAccount(o) => service_account::cells(o, now),
     }
 }

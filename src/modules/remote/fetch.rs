@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::super::MAX_MODULE;
 use super::super::digest::Digest;
 use super::super::import::ImportError;
+use super::super::index::digest_of;
 use super::super::layout::{ACCEPTED, Document, Layer, MAX_MANIFEST};
 use super::super::pieces::{Piece, pieces};
 use super::super::reference::{DEFAULT_TAG, Reference};
@@ -77,7 +78,7 @@ async fn fetch_as(this: &Inner, reference: &Reference, auth: &RegistryAuth) -> R
     if is_here && target.tag.is_none() {
         return Ok(fetched);
     }
-    if is_here && this.modules.index().get(&target).is_some_and(|named| named.digest == digest) {
+    if is_here && this.modules.index().get(&target).is_some_and(|named| digest_of(&named) == Some(digest)) {
         return Ok(fetched);
     }
     let now = this.clock.now();
