@@ -24,6 +24,7 @@ use super::termination::{Tail, Teller};
 use super::volumes::PodDir;
 use crate::clock::Clock;
 use crate::logs::{LogWriter, Stream};
+use crate::modules::Digest;
 use crate::sandbox::{self, Ending, Program, Run, Sink};
 
 /// Between tries to prepare a container that could not be, as the kubelet waits between its own.
@@ -75,13 +76,14 @@ pub fn place(pod: &Pod, index: usize) -> String {
     format!("spec.{list}{{{}}}", spec(pod, index).map(|spec| spec.name.as_str()).unwrap_or_default())
 }
 
-/// Looks for image, configuration and volumes, not before `at`.
+/// Looks for image, configuration and volumes, not before `at`. A container that has run keeps the module it ran.
 pub async fn prepare<C: Cluster>(
     node: Arc<Shared<C>>,
     pod: Arc<Pod>,
     dir: Arc<PodDir>,
     back_offs: Arc<Mutex<BackOffs>>,
     index: usize,
+    ran: Option<Digest>,
     at: Option<Timestamp>,
 ) -> Event {
     if let Some(at) = at {
@@ -93,7 +95,7 @@ pub async fn prepare<C: Cluster>(
     let mut configs = node.cluster.configs();
     let nothing = Spec::default();
     let spec = spec(&pod, index).unwrap_or(&nothing);
-    let wanted = Wanted { pod: &pod, spec, place: &place(&pod, index), back_offs: &back_offs };
+    let wanted = Wanted { pod: &pod, spec, place: &place(&pod, index), ran, back_offs: &back_offs };
     let missing = match try_prepare(&node, &wanted, &dir).await {
         Ok(prepared) => return Event::Prepared { index, prepared },
         Err(missing) => missing,

@@ -38,6 +38,7 @@ use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter};
+use crate::modules::Digest;
 use crate::sandbox::{Cancel, Deadline, Limits, Outcome, Run};
 use crate::store::Tx;
 
@@ -200,7 +201,13 @@ impl<C: Cluster> Driver<C> {
         at: Option<Timestamp>,
         dir: &Arc<PodDir>,
     ) -> impl Future<Output = Event> + Send + use<C> {
-        attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), self.back_offs.clone(), index, at)
+        let (node, pod, back_offs) = (self.node.clone(), self.pod.clone(), self.back_offs.clone());
+        attempt::prepare(node, pod, dir.clone(), back_offs, index, self.ran(index), at)
+    }
+
+    /// The module that the container has run.
+    fn ran(&self, index: usize) -> Option<Digest> {
+        self.machine.containers.get(index)?.image_id.parse().ok()
     }
 
     async fn on(&mut self, event: Event, dir: &Arc<PodDir>) {

@@ -19,6 +19,8 @@ pub struct Wanted<'a> {
     pub pod: &'a Pod,
     pub spec: &'a ContainerSpec,
     pub place: &'a str,
+    /// The module that the container has run already: a pod keeps it.
+    pub ran: Option<Digest>,
     /// Of the pod.
     pub back_offs: &'a Mutex<BackOffs>,
 }
@@ -30,6 +32,9 @@ pub async fn find<C: Cluster>(node: &Shared<C>, wanted: &Wanted<'_>) -> Result<(
         let message = format!("Failed to apply default image tag \"{image}\": couldn't parse image reference: {error}");
         Missing::of_image(pull::INVALID, image, message, Awaits::Nothing)
     })?;
+    if let Some(ran) = wanted.ran {
+        return Ok((reference, ran));
+    }
     let here = node.modules.index().resolve(&reference);
     let allowed = node.registries.allows(&reference);
     let decision = {

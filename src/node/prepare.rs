@@ -63,7 +63,7 @@ pub const FAILED_MOUNT: &str = "FailedMount";
 const CONFIG: &str = "CreateContainerConfigError";
 
 /// Looks for all that one container of the pod needs, and makes its directories. The container must not be running;
-/// others of the pod may.
+/// others of the pod may. If it has run before, it is the same module again, whatever its tag means by now.
 pub async fn try_prepare<C: Cluster>(node: &Shared<C>, wanted: &Wanted<'_>, dir: &PodDir) -> Result<Prepared, Missing> {
     let (pod, spec) = (wanted.pod, wanted.spec);
     set_up_volumes(node, pod, dir).await?;
