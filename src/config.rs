@@ -134,6 +134,8 @@ pub struct Config {
     pub host_paths: Vec<PathBuf>,
     /// Addresses that pods which ask for the network may reach; none unless given.
     pub network: Vec<IpNet>,
+    /// Registries (`HOST[:PORT]`) that may be asked for modules which are not here; none unless given.
+    pub registries: Vec<String>,
     pub event_ring: usize,
     /// Whether finished Jobs are deleted when their time to live is over.
     pub expire_jobs: bool,
@@ -155,6 +157,7 @@ impl Config {
             default_scratch_bytes: DEFAULT_SCRATCH_BYTES,
             host_paths: Vec::new(),
             network: Vec::new(),
+            registries: Vec::new(),
             event_ring: EVENT_RING,
             expire_jobs: true,
             terminated_pods: Some(TERMINATED_PODS),

@@ -51,7 +51,7 @@ use parking_lot::RwLock;
 pub use compress::compressed;
 pub use guard::{Access, guarded};
 pub use health::Check;
-pub use metrics::{ObjectMetrics, Registries};
+pub use metrics::{MetricRegistries, ObjectMetrics};
 pub use observe::observed;
 pub use router::router;
 pub use serve::serve;

@@ -3,7 +3,7 @@
 //! An upload goes to the disk as it comes, through a short queue: a slow disk slows the client down, and memory does
 //! not grow. A connection that breaks leaves nothing behind.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
@@ -23,14 +22,12 @@ use super::error::Refusal;
 use super::server::Server;
 use crate::api::module::{Module, ModuleSpec, ModuleStatus};
 use crate::config::ServerLimits;
+use crate::modules::pieces::{Piece, pieces};
 use crate::modules::{
     BlobError, DeleteError, Deleted, ImportError, MAX_MODULE, Modules, ProgramError, PutError, Reference, digest_of,
 };
 use crate::sandbox::ProgramKind;
 use crate::store::CommitError;
-
-/// Pieces of an upload, of some kilobytes each, that may wait for the disk.
-const QUEUE: usize = 16;
 
 #[derive(Clone)]
 struct Served {
@@ -75,9 +72,9 @@ async fn upload(State(served): State<Served>, Path(name): Path<String>, headers:
     if announced.is_some_and(|length| length > MAX_MODULE) {
         return refuse(ImportError::Blob(BlobError::TooLarge { limit: MAX_MODULE }));
     }
-    let (queue, received) = mpsc::channel(QUEUE);
+    let (queue, received) = pieces();
     let now = served.server.clock.now();
-    let import = served.modules.import(&reference, Received { queue: received, piece: Bytes::new() }, now);
+    let import = served.modules.import(&reference, received, now);
     let (imported, is_slow) = tokio::join!(import, receive(body, queue, &served.server));
     if is_slow {
         return Refusal::TooSlow.into_response();
@@ -148,9 +145,6 @@ fn parse(name: &str) -> Result<Reference, Box<Response>> {
     })
 }
 
-/// A piece of an upload; `None` is its end, without which it is cut off.
-type Piece = io::Result<Option<Bytes>>;
-
 /// Hands the body on until it ends or nobody wants the rest. True if it came too slowly, and was given up.
 async fn receive(body: Body, queue: mpsc::Sender<Piece>, server: &Server) -> bool {
     let mut pieces = body.into_data_stream();
@@ -182,28 +176,6 @@ async fn receive(body: Body, queue: mpsc::Sender<Piece>, server: &Server) -> boo
 fn time_for(received: u64, limits: &ServerLimits) -> Duration {
     let earned = received as f64 / limits.upload_bytes_per_second as f64;
     Duration::from_secs(limits.body_seconds) + Duration::from_secs_f64(earned)
-}
-
-/// The other end: read on a thread that may block. If the sender is gone without an end, the connection is.
-struct Received {
-    queue: mpsc::Receiver<Piece>,
-    piece: Bytes,
-}
-
-impl Read for Received {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.queue.blocking_recv() {
-                Some(Ok(Some(piece))) => self.piece = piece,
-                Some(Ok(None)) => return Ok(0),
-                Some(Err(error)) => return Err(error),
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
-            }
-        }
-        let n = into.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut into[..n]);
-        Ok(n)
-    }
 }
 
 fn refuse(error: ImportError) -> Response {
@@ -238,6 +210,7 @@ fn status(code: StatusCode, reason: &str, message: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use bytes::Bytes;
     use futures::stream;
     use prometheus_client::registry::Registry;
     use serde_json::Value;

@@ -99,10 +99,15 @@ impl Index {
         match reference.digest {
             Some(digest) => {
                 let module = self.module_of(digest)?;
-                matches!(self.0.blobs.size(module), Ok(Some(_))).then_some(module)
+                self.has(module).then_some(module)
             }
             None => digest_of(&*self.get(reference)?),
         }
+    }
+
+    /// Whether there are bytes of this digest.
+    pub fn has(&self, digest: Digest) -> bool {
+        matches!(self.0.blobs.size(digest), Ok(Some(_)))
     }
 
     /// The module that a digest means in an image field; `None` if it is that of a manifest of something else.

@@ -2,8 +2,8 @@
 //!
 //! A module is a file named by the SHA-256 of its bytes ([`blobs`]); machine code made of it is another, and can always
 //! be made again ([`cache`]). Names and tags ([`mod@reference`]) are objects of kind `Module` in the store, and resolved to
-//! digests by the [`index`]; a module gets in by an [`import`]. Beside each stands what clients of registries are shown of
-//! it ([`mod@artifact`], [`manifests`]).
+//! digests by the [`index`]; a module gets in by an [`import`], which may be the end of a pull from another registry
+//! ([`remote`]). Beside each stands what clients of registries are shown of it ([`mod@artifact`], [`manifests`]).
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
 //! compilation in a process that serves.
@@ -18,9 +18,12 @@ pub mod describe;
 pub mod digest;
 pub mod import;
 pub mod index;
+pub mod layout;
 pub mod manifests;
 mod migrate;
+pub mod pieces;
 pub mod reference;
+pub mod remote;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod uses;
@@ -40,6 +43,7 @@ pub use import::{ImportError, Imported};
 pub use index::{Index, Named, OpenError, PutError, digest_of};
 pub use manifests::Manifest;
 pub use reference::{Reference, ReferenceError};
+pub use remote::{Credentials, NotAHost, Patience, PullError, Pulled, Registries, RegistryHost};
 pub use uses::Uses;
 
 use crate::ids::Ids;
