@@ -17,6 +17,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM debian:bookworm-slim
 COPY --from=build /out/kiln /usr/local/bin/kiln
+# Whom to trust when a registry is asked for a module (--allow-registry).
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 # A user of its own, without a home and without a shell.
 COPY --from=build --chown=65532:65532 /out/data /data
 COPY LICENSE /usr/share/doc/kiln/LICENSE

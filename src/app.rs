@@ -33,10 +33,10 @@ use crate::controllers::pod_gc::PodGc;
 use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
-use crate::http::{self, Api, Check, ObjectMetrics, Registries, Server};
+use crate::http::{self, Api, Check, MetricRegistries, ObjectMetrics, Server};
 use crate::ids::Ids;
 use crate::logs::Logs;
-use crate::modules::{CompileIn, CompileLimits, Modules};
+use crate::modules::{CompileIn, CompileLimits, Modules, NotAHost, Patience, Registries};
 use crate::node::local::Local;
 use crate::node::{Node, NodeConfig, describe};
 use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
@@ -70,6 +70,8 @@ pub enum StartError {
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
     #[error(transparent)]
+    Registry(#[from] NotAHost),
+    #[error(transparent)]
     Api(#[from] ApiError),
 }
 
@@ -78,6 +80,7 @@ pub struct App {
     pub store: Store,
     pub logs: Logs,
     pub modules: Modules,
+    pub registries: Registries,
     pub clock: Clock,
     pub ids: Ids,
     /// What all requests share; made last, of what the other parts tell.
@@ -102,6 +105,8 @@ impl App {
         });
         let directory = config.data_dir.join("modules");
         let modules = Modules::open(&directory, sandbox.clone(), compile, store.clone(), ids.clone())?;
+        let allowed = config.registries.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
+        let registries = Registries::new(modules.clone(), clock.clone(), allowed, Patience::default());
         let logs = Logs::new(store.clone(), clock.clone());
         create_namespaces(&store, &clock, &ids)?;
         let guests = tokio::runtime::Builder::new_multi_thread()
@@ -118,15 +123,16 @@ impl App {
             store,
             logs,
             modules,
+            registries,
             clock,
             ids,
             stop,
             tasks: JoinSet::new(),
             guests: Some(guests),
         };
-        let (registries, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
+        let (metrics, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
         let checks = vec![controllers(loops, app.clock.clone())];
-        app.server = Server::new(config.server.clone(), app.clock.clone(), registries, checks);
+        app.server = Server::new(config.server.clone(), app.clock.clone(), metrics, checks);
         Ok(app)
     }
 
@@ -138,17 +144,19 @@ impl App {
         sandbox: Sandbox,
         recorder: &Recorder,
         writer: Writer,
-    ) -> (Registries, Vec<Arc<Vitals>>) {
-        let mut registries = Registries::default();
-        self.store.register_metrics(&mut registries.parts);
-        self.modules.register_metrics(&mut registries.parts);
-        recorder.register_metrics(&mut registries.parts);
+    ) -> (MetricRegistries, Vec<Arc<Vitals>>) {
+        let mut metrics = MetricRegistries::default();
+        self.store.register_metrics(&mut metrics.parts);
+        self.modules.register_metrics(&mut metrics.parts);
+        recorder.register_metrics(&mut metrics.parts);
         // The machine's zone, for schedules that name none; UTC where the machine does not say.
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-        ObjectMetrics::register(self.store.clone(), zone.clone(), &mut registries);
+        ObjectMetrics::register(self.store.clone(), zone.clone(), &mut metrics);
         let mut loops = Vec::new();
         self.tasks.spawn(writer.run(self.store.clone(), self.clock.clone(), self.ids.clone(), self.stop.clone()));
         self.tasks.spawn(self.logs.clone().flush_loop(self.stop.clone()));
+        let collect = self.modules.clone().collect_loop(config.collect_after, self.clock.clone(), self.stop.clone());
+        self.tasks.spawn(collect);
         loops.push(self.spawn_loop(JobController::new(self.ids.clone()), recorder));
         loops.push(self.spawn_loop(CronJobController::new(self.ids.clone(), zone), recorder));
         loops.push(self.spawn_loop(GarbageCollector::default(), recorder));
@@ -162,7 +170,7 @@ impl App {
             loops.push(self.spawn_loop(PodGc::new(threshold), recorder));
         }
         loops.push(self.spawn_loop(Scheduler::default(), recorder));
-        registries.parts.register_collector(Box::new(LoopMetrics(loops.clone())));
+        metrics.parts.register_collector(Box::new(LoopMetrics(loops.clone())));
         let (store, clock, ids) = (&self.store, &self.clock, &self.ids);
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
         let node_config = NodeConfig {
@@ -175,12 +183,13 @@ impl App {
             pods_dir: config.data_dir.join("pods"),
         };
         if let Some(guests) = &self.guests {
-            let (modules, logs) = (self.modules.clone(), self.logs.clone());
-            let node = Node::new(cluster, modules, sandbox, logs, clock.clone(), node_config, guests.handle().clone());
-            node.register_metrics(&mut registries.parts);
+            let (registries, logs) = (self.registries.clone(), self.logs.clone());
+            let (clock, guests) = (clock.clone(), guests.handle().clone());
+            let node = Node::new(cluster, registries, sandbox, logs, clock, node_config, guests);
+            node.register_metrics(&mut metrics.parts);
             self.tasks.spawn(node.run(self.stop.clone()));
         }
-        (registries, loops)
+        (metrics, loops)
     }
 
     fn spawn_loop<C: Controller>(&mut self, controller: C, recorder: &Recorder) -> Arc<Vitals> {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -34,6 +35,10 @@ pub const COMPILE_PATIENCE: u64 = 4;
 /// Bytes of memory that the compilation of one module may take. The same program takes 2.1 GiB, and
 /// 2.8 of address space, on two cores; a machine with more compiles more functions at once.
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
+
+/// How long bytes stay that no module needs any more, or none yet: an upload in several steps sends them before it says what
+/// for, and is through in less.
+pub const COLLECT_AFTER: Duration = Duration::from_secs(3600);
 
 /// Terminated pods that stay; beyond them the oldest are deleted. kube-controller-manager's own default.
 pub const TERMINATED_PODS: u32 = 12_500;
@@ -129,6 +134,8 @@ pub struct Config {
     pub host_paths: Vec<PathBuf>,
     /// Addresses that pods which ask for the network may reach; none unless given.
     pub network: Vec<IpNet>,
+    /// Registries (`HOST[:PORT]`) that may be asked for modules which are not here; none unless given.
+    pub registries: Vec<String>,
     pub event_ring: usize,
     /// Whether finished Jobs are deleted when their time to live is over.
     pub expire_jobs: bool,
@@ -136,6 +143,7 @@ pub struct Config {
     pub terminated_pods: Option<u32>,
     pub compile_cpu_seconds: u64,
     pub compile_memory_bytes: u64,
+    pub collect_after: Duration,
     pub server: ServerLimits,
 }
 
@@ -149,11 +157,13 @@ impl Config {
             default_scratch_bytes: DEFAULT_SCRATCH_BYTES,
             host_paths: Vec::new(),
             network: Vec::new(),
+            registries: Vec::new(),
             event_ring: EVENT_RING,
             expire_jobs: true,
             terminated_pods: Some(TERMINATED_PODS),
             compile_cpu_seconds: COMPILE_CPU_SECONDS,
             compile_memory_bytes: COMPILE_MEMORY_BYTES,
+            collect_after: COLLECT_AFTER,
             server: ServerLimits::default(),
         }
     }

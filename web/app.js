@@ -62,7 +62,10 @@ async function route(anew = false) {
     if (leave.signal.aborted) return;
     console.error(error);
     const words = error instanceof ApiError ? error.message : String(error);
-    fill(root, emptyPage('This page could not be shown', h('p', {}, words), button('Try again', () => route(true))));
+    // A file that could not be fetched is not asked for again by every browser, so the whole page is.
+    const again = error instanceof ApiError ? () => route(true) : () => location.reload();
+    connection.addEventListener('back', again, { once: true, signal: leave.signal });
+    fill(root, emptyPage('This page could not be shown', h('p', {}, words), button('Try again', again)));
   }
 }
 
@@ -239,4 +242,4 @@ addEventListener('keydown', (event) => {
 
 connection.start();
 // Once the token is there, if one is needed.
-send('/version').then(loadNamespaces, () => {}).finally(() => route());
+send('/version').then(() => (connection.use(), loadNamespaces()), () => {}).finally(() => route());

@@ -359,7 +359,6 @@ fn what_a_module_cannot_have_is_refused_in_a_sentence() {
         json!({"affinity": {"nodeAffinity": {}}}),
         json!({"priorityClassName": "high"}),
         json!({"runtimeClassName": "kata"}),
-        json!({"imagePullSecrets": [{"name": "a"}]}),
         json!({"dnsPolicy": "None"}),
         json!({"schedulerName": "mine"}),
         json!({"securityContext": {"runAsUser": 0}}),

@@ -26,9 +26,9 @@ pub fn validate_service_account(account: &ServiceAccount, faults: &mut Vec<Field
         // Tokens of old, and what pods may mount if an annotation says so: a list that is kept.
         secrets: _,
     } = account;
-    // Pods of the account would get them, and a pod that has any is refused.
+    // Kubernetes hands them to the pods of the account when they are created.
     if image_pull_secrets.as_ref().is_some_and(|secrets| !secrets.is_empty()) {
-        let why = "modules come from kiln's own store, which asks for no credentials";
+        let why = "pods do not get the secrets of their account; give them imagePullSecrets of their own";
         faults.push(refusal(&Path::root("imagePullSecrets"), why));
     }
 }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::Failure;
 use crate::config::Config;
+use crate::modules::RegistryHost;
 
 #[derive(Args, Debug, Default)]
 pub struct AllowArgs {
@@ -17,6 +18,10 @@ pub struct AllowArgs {
     /// given several times
     #[arg(long, value_name = "CIDR")]
     allow_network: Vec<IpNet>,
+    /// A registry that is asked for the images which name it and are not here, such as ghcr.io; by TLS, but for one on
+    /// loopback such as localhost:5000; may be given several times
+    #[arg(long, value_name = "HOST[:PORT]")]
+    allow_registry: Vec<RegistryHost>,
 }
 
 impl AllowArgs {
@@ -32,6 +37,7 @@ impl AllowArgs {
             config.host_paths.push(real);
         }
         config.network = self.allow_network;
+        config.registries = self.allow_registry.iter().map(RegistryHost::to_string).collect();
         Ok(())
     }
 }

@@ -215,7 +215,8 @@ fn provide_namespace(app: &App, item: &Item) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sees to it that each image of the Job is a module that is here: pushed earlier, or a file beside the manifest.
+/// Sees to it that each image of the Job is a module that is here: pushed earlier, or a file beside the manifest. One of a
+/// registry that is allowed is pulled by the node.
 async fn provide_module(app: &App, item: &Item) -> Result<(), Failure> {
     let Object::Job(job) = &item.object else { return Ok(()) };
     let spec = job.spec.as_ref().and_then(|s| s.template.spec.as_ref());
@@ -226,7 +227,7 @@ async fn provide_module(app: &App, item: &Item) -> Result<(), Failure> {
         let file = item.directory().join(format!("{}.wasm", reference.name));
         let plain = !reference.name.contains('/') && reference.digest.is_none();
         if !plain || !file.is_file() {
-            if app.modules.index().resolve(&reference).is_some() {
+            if app.modules.index().resolve(&reference).is_some() || app.registries.allows(&reference) {
                 continue;
             }
             return Err(Failure::usage(missing(item, image, plain.then_some(file.as_path()))));

@@ -3,18 +3,18 @@
 //! An upload goes to the disk as it comes, through a short queue: a slow disk slows the client down, and memory does
 //! not grow. A connection that breaks leaves nothing behind.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use bytes::{Buf, Bytes};
 use futures::StreamExt;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -22,12 +22,12 @@ use super::error::Refusal;
 use super::server::Server;
 use crate::api::module::{Module, ModuleSpec, ModuleStatus};
 use crate::config::ServerLimits;
-use crate::modules::{BlobError, ImportError, MAX_MODULE, Modules, ProgramError, PutError, Reference, digest_of};
+use crate::modules::pieces::{Piece, pieces};
+use crate::modules::{
+    BlobError, DeleteError, Deleted, ImportError, MAX_MODULE, Modules, ProgramError, PutError, Reference, digest_of,
+};
 use crate::sandbox::ProgramKind;
 use crate::store::CommitError;
-
-/// Pieces of an upload, of some kilobytes each, that may wait for the disk.
-const QUEUE: usize = 16;
 
 #[derive(Clone)]
 struct Served {
@@ -35,11 +35,11 @@ struct Served {
     server: Arc<Server>,
 }
 
-/// `GET /modules`, and `GET` and `PUT` of `/modules/NAME[:TAG]`, of which the name may have slashes.
+/// `GET /modules`, and `GET`, `PUT` and `DELETE` of `/modules/NAME[:TAG]`, of which the name may have slashes.
 pub fn routes(modules: Modules, server: Arc<Server>) -> Router {
     Router::new()
         .route("/modules", get(list))
-        .route("/modules/{*name}", get(show).put(upload))
+        .route("/modules/{*name}", get(show).put(upload).delete(delete))
         .with_state(Served { modules, server })
 }
 
@@ -72,9 +72,9 @@ async fn upload(State(served): State<Served>, Path(name): Path<String>, headers:
     if announced.is_some_and(|length| length > MAX_MODULE) {
         return refuse(ImportError::Blob(BlobError::TooLarge { limit: MAX_MODULE }));
     }
-    let (queue, received) = mpsc::channel(QUEUE);
+    let (queue, received) = pieces();
     let now = served.server.clock.now();
-    let import = served.modules.import(&reference, Received { queue: received, piece: Bytes::new() }, now);
+    let import = served.modules.import(&reference, received, now);
     let (imported, is_slow) = tokio::join!(import, receive(body, queue, &served.server));
     if is_slow {
         return Refusal::TooSlow.into_response();
@@ -95,6 +95,43 @@ async fn upload(State(served): State<Served>, Path(name): Path<String>, headers:
     }
 }
 
+/// `?force=true` also deletes what somebody uses.
+async fn delete(
+    State(served): State<Served>,
+    Path(name): Path<String>,
+    Query(options): Query<DeleteQuery>,
+) -> Response {
+    let reference = match parse(&name) {
+        Ok(reference) => reference,
+        Err(refusal) => return *refusal,
+    };
+    match served.modules.delete(&reference, options.force, served.server.clock.now()).await {
+        Ok(Deleted { digest, is_gone }) => {
+            let code = if is_gone { StatusCode::OK } else { StatusCode::ACCEPTED };
+            let Reference { name, tag, .. } = reference;
+            (code, Json(json!({ "name": name, "tag": tag, "digest": digest.map(|d| d.to_string()) }))).into_response()
+        }
+        Err(error) => {
+            let (code, reason) = match &error {
+                DeleteError::NotFound(_) => (StatusCode::NOT_FOUND, "NotFound"),
+                DeleteError::Ambiguous(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+                DeleteError::Used { .. } => (StatusCode::CONFLICT, "Conflict"),
+                DeleteError::Commit(CommitError::ReadOnly(_)) | DeleteError::Disk(_) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+                }
+                DeleteError::Commit(_) => (StatusCode::CONFLICT, "Conflict"),
+            };
+            status(code, reason, &error.to_string())
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct DeleteQuery {
+    #[serde(default)]
+    force: bool,
+}
+
 /// What is told of a name; the rest is in its Module.
 fn info(module: &Module) -> serde_json::Value {
     let ModuleSpec { name, tag, digest, .. } = module.spec.clone().unwrap_or_default();
@@ -107,9 +144,6 @@ fn parse(name: &str) -> Result<Reference, Box<Response>> {
         Box::new(status(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string()))
     })
 }
-
-/// A piece of an upload; `None` is its end, without which it is cut off.
-type Piece = io::Result<Option<Bytes>>;
 
 /// Hands the body on until it ends or nobody wants the rest. True if it came too slowly, and was given up.
 async fn receive(body: Body, queue: mpsc::Sender<Piece>, server: &Server) -> bool {
@@ -144,28 +178,6 @@ fn time_for(received: u64, limits: &ServerLimits) -> Duration {
     Duration::from_secs(limits.body_seconds) + Duration::from_secs_f64(earned)
 }
 
-/// The other end: read on a thread that may block. If the sender is gone without an end, the connection is.
-struct Received {
-    queue: mpsc::Receiver<Piece>,
-    piece: Bytes,
-}
-
-impl Read for Received {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.queue.blocking_recv() {
-                Some(Ok(Some(piece))) => self.piece = piece,
-                Some(Ok(None)) => return Ok(0),
-                Some(Err(error)) => return Err(error),
-                None => return Err(io::ErrorKind::ConnectionAborted.into()),
-            }
-        }
-        let n = into.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut into[..n]);
-        Ok(n)
-    }
-}
-
 fn refuse(error: ImportError) -> Response {
     let (code, reason) = match &error {
         ImportError::Source(_) | ImportError::Blob(BlobError::Mismatch { .. }) => {
@@ -198,6 +210,7 @@ fn status(code: StatusCode, reason: &str, message: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
+    use bytes::Bytes;
     use futures::stream;
     use prometheus_client::registry::Registry;
     use serde_json::Value;
@@ -225,7 +238,7 @@ mod tests {
             let answer = self.routes.clone().oneshot(request).await.unwrap();
             let code = answer.status().as_u16();
             let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-            (code, serde_json::from_slice(&body).unwrap())
+            (code, serde_json::from_slice(&body).unwrap_or_default())
         }
 
         async fn put(&self, name: &str, body: impl Into<Body>) -> (u16, Value) {
@@ -278,6 +291,28 @@ mod tests {
         assert_eq!((code, &status["message"]), (404, &json!("there is no module pi:latest")));
         assert_eq!(server.get("/modules").await, (200, json!([])));
         assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_deleted_unless_somebody_uses_it() {
+        let server = Server::new();
+        server.put("tools/pi:1", PROGRAM).await;
+        let digest = crate::modules::Digest::of(PROGRAM).to_string();
+        let delete = async |path: &str| server.send(Request::delete(path).body(Body::empty()).unwrap()).await;
+        let pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"},
+            "spec": {"containers": [{"name": "c", "image": "tools/pi:1"}]}});
+        let pod = crate::api::Object::deserialize(crate::api::Kind::Pod, pod).unwrap();
+        server.opened.store.commit(crate::store::Tx::new().create(pod)).unwrap();
+        let (code, status) = delete("/modules/tools/pi:1").await;
+        assert_eq!((code, &status["reason"]), (409, &json!("Conflict")));
+        let message = status["message"].as_str().unwrap();
+        assert!(message.contains("is used by Pod ns/p") && message.contains("?force=true"), "{message}");
+        assert_eq!(delete("/modules/tools/pi:1?force=maybe").await.0, 400);
+        let deleted = json!({ "name": "tools/pi", "tag": "1", "digest": digest });
+        assert_eq!(delete("/modules/tools/pi:1?force=true").await, (200, deleted));
+        assert_eq!(delete("/modules/tools/pi:1").await.0, 404);
+        assert_eq!(delete(&format!("/modules/pi:1@{digest}")).await.0, 400);
+        assert_eq!(delete("/modules/Pi").await.0, 400);
     }
 
     #[tokio::test]

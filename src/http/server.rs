@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::health::Check;
 use super::inflight::InFlight;
-use super::metrics::{Registries, Requests};
+use super::metrics::{MetricRegistries, Requests};
 use super::rendered::Rendered;
 use crate::clock::Clock;
 use crate::config::ServerLimits;
@@ -15,7 +15,7 @@ pub struct Server {
     pub(super) inflight: InFlight,
     pub(super) requests: Requests,
     pub(super) rendered: Rendered,
-    pub(super) registries: Registries,
+    pub(super) registries: MetricRegistries,
     pub(super) checks: Vec<Check>,
 }
 
@@ -24,7 +24,7 @@ impl Server {
     pub fn new(
         limits: ServerLimits,
         clock: Clock,
-        registries: impl Into<Registries>,
+        registries: impl Into<MetricRegistries>,
         checks: Vec<Check>,
     ) -> Arc<Server> {
         let mut registries = registries.into();

@@ -3,7 +3,7 @@
 //! A watch is a body that is written when the connection can take more. It reads the store's ring at the pace of its
 //! client: a slow client costs one piece of memory, and is told 410 Expired when the ring has moved past it. A client
 //! that goes away ends it, since nothing else holds it. Watchers that keep up share the bytes of each line
-//! ([`super::rendered`]).
+//! ([`super::rendered`]). A dashboard has the lines as messages of a [`super::websocket`].
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -30,6 +30,7 @@ use super::selection::{self, Selection};
 use super::serve::Stopping;
 use super::snapshot;
 use super::table::{self, ListMeta};
+use super::websocket::{Content, Transport};
 use crate::api::{ApiError, Kind, Object};
 use crate::store::{Change, Event, Visibility, Watch};
 
@@ -49,7 +50,7 @@ pub async fn open(
     params: &Params,
     selection: Selection,
     form: Form,
-    stopping: Stopping,
+    (stopping, transport): (Stopping, Transport),
 ) -> Result<Response, Refusal> {
     let timeout = params.integer("timeoutSeconds")?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
     let timeout = timeout.unwrap_or_else(|| SHORTEST + api.ids.bits() % SHORTEST).min(u64::from(u32::MAX));
@@ -67,7 +68,8 @@ pub async fn open(
             (listing.objects, marked, listing.revision)
         }
     };
-    let now = api.clock.instant();
+    let clock = api.clock.clone();
+    let now = clock.instant();
     let follower = Follower {
         watch: api.store.watch(target.kind, start, Visibility::Durable),
         line: Lines { kind: target.kind, form, with_columns: true },
@@ -92,9 +94,14 @@ pub async fn open(
         follower.has_more = piece.len() >= PIECE;
         Some((Ok::<Bytes, Infallible>(piece), follower))
     });
-    let mut response = json_response(StatusCode::OK, Body::from_stream(pieces.fuse()));
-    response.extensions_mut().insert(Live);
-    Ok(response)
+    match transport {
+        Transport::WebSocket(upgrade) => upgrade.carry(Content::Events, clock, pieces.fuse()),
+        Transport::Plain => {
+            let mut response = json_response(StatusCode::OK, Body::from_stream(pieces.fuse()));
+            response.extensions_mut().insert(Live);
+            Ok(response)
+        }
+    }
 }
 
 struct Follower {

@@ -99,10 +99,15 @@ impl Index {
         match reference.digest {
             Some(digest) => {
                 let module = self.module_of(digest)?;
-                matches!(self.0.blobs.size(module), Ok(Some(_))).then_some(module)
+                self.has(module).then_some(module)
             }
             None => digest_of(&*self.get(reference)?),
         }
+    }
+
+    /// Whether there are bytes of this digest.
+    pub fn has(&self, digest: Digest) -> bool {
+        matches!(self.0.blobs.size(digest), Ok(Some(_)))
     }
 
     /// The module that a digest means in an image field; `None` if it is that of a manifest of something else.
@@ -198,6 +203,38 @@ impl Index {
     /// The record of a manifest in a repository.
     pub fn manifest(&self, repository: &str, digest: Digest) -> Option<Manifest> {
         self.0.manifests.read().get(&(digest, repository.to_owned())).cloned()
+    }
+
+    /// Forgets that what was pushed to the repository by its digest, of a module or of a manifest, is to be kept. Returns the
+    /// revision of it; `None` if nothing was.
+    pub(super) fn unkeep(&self, repository: &str, digest: Digest) -> Result<Option<u64>, CommitError> {
+        let mut manifests = self.0.manifests.write();
+        let is_meant = |(id, manifest): &(&(Digest, String), &mut Manifest)| {
+            manifest.is_kept && id.1 == repository && (id.0 == digest || manifest.module == Some(digest))
+        };
+        let Some((id, manifest)) = manifests.iter_mut().find(is_meant) else { return Ok(None) };
+        let changed = Manifest { is_kept: false, ..manifest.clone() };
+        let mut tx = Tx::new();
+        tx.put_side(manifests::record_key(repository, id.0), manifests::encode(&changed));
+        let committed = self.0.store.commit(tx)?;
+        *manifest = changed;
+        Ok(Some(committed.revision))
+    }
+
+    /// Drops the records that `choose` chooses. Returns those that stay, and how many went.
+    pub(super) fn drop_manifests(
+        &self,
+        choose: impl FnOnce(&Manifests) -> Vec<(Digest, String)>,
+    ) -> Result<(Manifests, usize), CommitError> {
+        let mut manifests = self.0.manifests.write();
+        let chosen = choose(&manifests);
+        if !chosen.is_empty() {
+            let mut tx = Tx::new();
+            chosen.iter().for_each(|(digest, repository)| tx.delete_sides(manifests::record_key(repository, *digest)));
+            self.0.store.commit(tx)?;
+            chosen.iter().for_each(|id| drop(manifests.remove(id)));
+        }
+        Ok((manifests.clone(), chosen.len()))
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -2,8 +2,8 @@
 //!
 //! A module is a file named by the SHA-256 of its bytes ([`blobs`]); machine code made of it is another, and can always
 //! be made again ([`cache`]). Names and tags ([`mod@reference`]) are objects of kind `Module` in the store, and resolved to
-//! digests by the [`index`]; a module gets in by an [`import`]. Beside each stands what clients of registries are shown of
-//! it ([`mod@artifact`], [`manifests`]).
+//! digests by the [`index`]; a module gets in by an [`import`], which may be the end of a pull from another registry
+//! ([`remote`]). Beside each stands what clients of registries are shown of it ([`mod@artifact`], [`manifests`]).
 //!
 //! Never: bytes under a digest that is not theirs; compiled code that was not checked since it was read from disk; a
 //! compilation in a process that serves.
@@ -11,16 +11,22 @@
 pub mod artifact;
 pub mod blobs;
 pub mod cache;
+pub mod collect;
 pub mod compiler;
+pub mod delete;
 pub mod describe;
 pub mod digest;
 pub mod import;
 pub mod index;
+pub mod layout;
 pub mod manifests;
 mod migrate;
+pub mod pieces;
 pub mod reference;
+pub mod remote;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uses;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,12 +36,15 @@ use prometheus_client::registry::Registry;
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use cache::{Compiled, ProgramError, Programs};
 pub use compiler::{CompileIn, CompileLimits, Order, compile_here};
+pub use delete::{DeleteError, Deleted};
 pub use describe::Description;
 pub use digest::Digest;
 pub use import::{ImportError, Imported};
 pub use index::{Index, Named, OpenError, PutError, digest_of};
 pub use manifests::Manifest;
 pub use reference::{Reference, ReferenceError};
+pub use remote::{Credentials, NotAHost, Patience, PullError, Pulled, Registries, RegistryHost};
+pub use uses::Uses;
 
 use crate::ids::Ids;
 use crate::sandbox::{Program, Sandbox};
@@ -50,7 +59,7 @@ pub struct Modules {
     blobs: Blobs,
     programs: Programs,
     index: Index,
-    /// Held from the moment a blob appears until it is named or gone again.
+    /// Held from the moment a blob appears until it is named or gone again, and while what nobody needs is removed.
     importing: Arc<tokio::sync::Mutex<()>>,
 }
 

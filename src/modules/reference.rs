@@ -52,6 +52,29 @@ pub enum ReferenceError {
     Url(String),
 }
 
+impl Reference {
+    /// The host of the registry, if the name has one: its first part, where that has a `.`, a `:` or upper case, or is
+    /// `localhost`.
+    pub fn host(&self) -> Option<&str> {
+        split_host(&self.name).0
+    }
+
+    /// The name without the host: what the registry calls the repository.
+    pub fn path(&self) -> &str {
+        split_host(&self.name).1
+    }
+}
+
+fn split_host(name: &str) -> (Option<&str>, &str) {
+    match name.split_once('/') {
+        // As in distribution: what cannot be a part of a path is a host, and so is `localhost`.
+        Some((host, path)) if host == "localhost" || host.contains(['.', ':']) || has_upper_case(host) => {
+            (Some(host), path)
+        }
+        _ => (None, name),
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
@@ -100,16 +123,10 @@ fn check_name(name: &str) -> Result<(), ReferenceError> {
     if name.len() > MAX_NAME {
         return Err(ReferenceError::TooLong);
     }
-    let path = match name.split_once('/') {
-        // As in distribution: what cannot be a part of a path is a host, and so is `localhost`.
-        Some((host, path)) if host == "localhost" || host.contains(['.', ':']) || has_upper_case(host) => {
-            if !is_host(host) {
-                return Err(ReferenceError::Host { host: shortened(host) });
-            }
-            path
-        }
-        _ => name,
-    };
+    let (host, path) = split_host(name);
+    if let Some(host) = host.filter(|host| !is_host(host)) {
+        return Err(ReferenceError::Host { host: shortened(host) });
+    }
     if has_upper_case(path) {
         return Err(ReferenceError::UpperCase(shortened(name)));
     }
@@ -210,6 +227,23 @@ mod tests {
         assert_eq!(parse("pi"), parse("pi:latest"));
         assert_ne!(parse("pi"), parse("docker.io/library/pi"));
         assert_eq!(parse("pi").unwrap().to_string(), "pi:latest");
+    }
+
+    #[test]
+    fn a_host_is_told_from_the_first_part_of_a_path() {
+        for (name, host, path) in [
+            ("pi", None, "pi"),
+            ("tools/pi", None, "tools/pi"),
+            ("localhost/pi", Some("localhost"), "pi"),
+            ("ghcr.io/a/b", Some("ghcr.io"), "a/b"),
+            ("registry:5000/a", Some("registry:5000"), "a"),
+            ("[::1]:5000/a", Some("[::1]:5000"), "a"),
+            ("REGISTRY/a", Some("REGISTRY"), "a"),
+            ("a/b.c/d", None, "a/b.c/d"),
+        ] {
+            let reference = parse(name).unwrap();
+            assert_eq!((reference.host(), reference.path()), (host, path), "{name}");
+        }
     }
 
     #[test]

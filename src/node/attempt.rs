@@ -10,17 +10,21 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
+use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::cluster::{Cluster, ConfigFeed};
+use super::image::Wanted;
 use super::prepare::{Awaits, Missing, Prepared, try_prepare};
+use super::pull::BackOffs;
 use super::termination::{Tail, Teller};
 use super::volumes::PodDir;
 use crate::clock::Clock;
 use crate::logs::{LogWriter, Stream};
+use crate::modules::Digest;
 use crate::sandbox::{self, Ending, Program, Run, Sink};
 
 /// Between tries to prepare a container that could not be, as the kubelet waits between its own.
@@ -65,12 +69,21 @@ pub fn spec(pod: &Pod, index: usize) -> Option<&Spec> {
     spec.init_containers.iter().flatten().chain(&spec.containers).nth(index)
 }
 
-/// Looks for image, configuration and volumes, not before `at`.
+/// Which container events mean by an index: `spec.containers{NAME}`.
+pub fn place(pod: &Pod, index: usize) -> String {
+    let inits = pod.spec.as_ref().and_then(|s| s.init_containers.as_ref()).map_or(0, Vec::len);
+    let list = if index < inits { "initContainers" } else { "containers" };
+    format!("spec.{list}{{{}}}", spec(pod, index).map(|spec| spec.name.as_str()).unwrap_or_default())
+}
+
+/// Looks for image, configuration and volumes, not before `at`. A container that has run keeps the module it ran.
 pub async fn prepare<C: Cluster>(
     node: Arc<Shared<C>>,
     pod: Arc<Pod>,
     dir: Arc<PodDir>,
+    back_offs: Arc<Mutex<BackOffs>>,
     index: usize,
+    ran: Option<Digest>,
     at: Option<Timestamp>,
 ) -> Event {
     if let Some(at) = at {
@@ -82,17 +95,23 @@ pub async fn prepare<C: Cluster>(
     let mut configs = node.cluster.configs();
     let nothing = Spec::default();
     let spec = spec(&pod, index).unwrap_or(&nothing);
-    let missing = match try_prepare(&node, &pod, spec, &dir).await {
+    let wanted = Wanted { pod: &pod, spec, place: &place(&pod, index), ran, back_offs: &back_offs };
+    let missing = match try_prepare(&node, &wanted, &dir).await {
         Ok(prepared) => return Event::Prepared { index, prepared },
         Err(missing) => missing,
     };
-    let (for_module, for_config) = (matches!(missing.awaits, Awaits::Module), matches!(missing.awaits, Awaits::Config));
+    let (for_module, for_config, left) = match missing.awaits {
+        Awaits::Module => (true, false, TRY_AGAIN),
+        Awaits::Pull(at) => (true, false, at.saturating_duration_since(node.clock.instant())),
+        Awaits::Config => (false, true, TRY_AGAIN),
+        // What failed for want of a resource of the machine may work later.
+        Awaits::Nothing => (false, false, TRY_AGAIN),
+    };
     let again = async move {
         tokio::select! {
             _ = modules.changed(), if for_module => {}
             () = configs.changed(), if for_config => {}
-            // What failed for want of a resource of the machine may work later.
-            () = node.clock.sleep(TRY_AGAIN), if !for_config => {}
+            () = node.clock.sleep(left), if !for_config => {}
         }
     };
     Event::Missing { index, missing, again: again.boxed() }

@@ -20,13 +20,15 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::attempt::{self, Event, Owned, Ran, Start};
 use super::cluster::{Cluster, ReportError};
 use super::machine::{Machine, Named, RestartPolicy, Stop};
 use super::metrics::Counted;
-use super::prepare::Prepared;
+use super::prepare::{FAILED_MOUNT, Prepared};
+use super::pull::BackOffs;
 use super::termination::Teller;
 use super::usage::{self, Used};
 use super::volumes::PodDir;
@@ -36,6 +38,7 @@ use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter};
+use crate::modules::Digest;
 use crate::sandbox::{Cancel, Deadline, Limits, Outcome, Run};
 use crate::store::Tx;
 
@@ -90,6 +93,8 @@ struct Driver<C: Cluster> {
     /// When guests of a deleted pod that may run on must end.
     grace_ends: Option<Instant>,
     used: Vec<Used>,
+    /// Of images that could not be pulled.
+    back_offs: Arc<Mutex<BackOffs>>,
     /// The log of the container whose end was the pod's.
     last_log: Option<Arc<LogWriter>>,
     /// When the node saw the pod; `None` once it has begun.
@@ -106,6 +111,7 @@ impl<C: Cluster> Driver<C> {
         let machine = machine_of(&pod);
         let mut driver = Driver {
             used: vec![Used::default(); machine.containers.len()],
+            back_offs: Arc::default(),
             machine,
             steps: FuturesUnordered::new(),
             started,
@@ -186,7 +192,22 @@ impl<C: Cluster> Driver<C> {
         if let Some(at) = at.filter(|at| *at > self.node.clock.now()) {
             self.wait_for_restart(index, at).await;
         }
-        self.step(attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, at));
+        self.step(self.prepare(index, at, dir));
+    }
+
+    fn prepare(
+        &self,
+        index: usize,
+        at: Option<Timestamp>,
+        dir: &Arc<PodDir>,
+    ) -> impl Future<Output = Event> + Send + use<C> {
+        let (node, pod, back_offs) = (self.node.clone(), self.pod.clone(), self.back_offs.clone());
+        attempt::prepare(node, pod, dir.clone(), back_offs, index, self.ran(index), at)
+    }
+
+    /// The module that the container has run.
+    fn ran(&self, index: usize) -> Option<Digest> {
+        self.machine.containers.get(index)?.image_id.parse().ok()
     }
 
     async fn on(&mut self, event: Event, dir: &Arc<PodDir>) {
@@ -194,10 +215,14 @@ impl<C: Cluster> Driver<C> {
             Event::Missing { index, missing, again } => {
                 if self.machine.waits(index, missing.reason, Some(missing.message.clone())) {
                     let pod = Object::Pod(self.pod.clone());
-                    self.node.cluster.note(Note::warning(&pod, missing.event(), missing.message));
+                    for (reason, message) in missing.warnings {
+                        let note = Note::warning(&pod, reason, message);
+                        let note = if reason == FAILED_MOUNT { note } else { self.note_at(index, note) };
+                        self.node.cluster.note(note);
+                    }
                     self.publish(Tx::new()).await;
                 }
-                let next = attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, None);
+                let next = self.prepare(index, None, dir);
                 self.step(again.then(|()| next));
             }
             Event::Prepared { index, prepared } => match self.node.slots.clone().try_acquire_owned() {
@@ -440,8 +465,7 @@ impl<C: Cluster> Driver<C> {
     }
 
     fn note_at(&self, index: usize, note: Note) -> Note {
-        let list = if self.machine.is_init(index) { "initContainers" } else { "containers" };
-        note.at(format!("spec.{list}{{{}}}", self.log_id(index).container))
+        note.at(attempt::place(&self.pod, index))
     }
 
     fn note_started(&self, index: usize) {

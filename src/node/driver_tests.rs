@@ -19,7 +19,7 @@ use crate::api::Kind;
 use crate::api::pod::facts;
 use crate::clock::Clock;
 use crate::logs::Logs;
-use crate::modules::{CompileIn, Modules};
+use crate::modules::{CompileIn, Modules, Patience, Registries};
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::store::Store;
 
@@ -153,6 +153,7 @@ fn node(cluster: Listener, slots: usize) -> Arc<Shared<Listener>> {
     Arc::new(Shared {
         cluster,
         modules: world.modules.clone(),
+        registries: Registries::new(world.modules.clone(), Clock::real(), Default::default(), Patience::default()),
         sandbox: world.sandbox.clone(),
         logs: world.logs.clone(),
         clock: Clock::real(),

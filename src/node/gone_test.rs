@@ -9,7 +9,7 @@ use crate::api::{Key, Kind, Object};
 use crate::control::Recorder;
 use crate::ids::Ids;
 use crate::logs::LogId;
-use crate::modules::CompileIn;
+use crate::modules::{CompileIn, Patience};
 use crate::node::local::Local;
 use crate::sandbox::SandboxConfig;
 use crate::store::{Precondition, Store, Tx};
@@ -57,7 +57,8 @@ async fn a_pod_that_is_gone_leaves_no_log() {
         network: Vec::new(),
         pods_dir: dir.path().join("pods"),
     };
-    let node = Node::new(cluster, modules, sandbox, logs.clone(), clock.clone(), config, Handle::current());
+    let registries = Registries::new(modules, clock.clone(), Default::default(), Patience::default());
+    let node = Node::new(cluster, registries, sandbox, logs.clone(), clock.clone(), config, Handle::current());
     let running = tokio::spawn(node.run(stop.clone()));
     for left in [&["kept", "removed"][..], &["kept"]] {
         let gone = async {

@@ -1,7 +1,7 @@
 //! The node: takes on the pods that are placed on it, drives each to its end, and says how it ended.
 //!
 //! [`cluster`] is all it asks of the world, [`local`] the one answer today; [`machine`] decides, [`driver`] acts,
-//! [`status`] is what is published, [`mod@env`] and [`volumes`] are what a container gets, [`describe`] what the
+//! [`status`] is what is published, [`image`] and [`pull`] bring modules here, [`mod@env`] and [`volumes`] are what a container gets, [`describe`] what the
 //! machine is, [`heartbeat`] how it is known to live. Guests run on a runtime of their own, so that one that computes does not slow the API.
 //!
 //! Never: a pod that ends without a report; two terminal reports for one pod; a guest instantiated without a slot.
@@ -9,16 +9,19 @@
 mod attempt;
 pub mod cluster;
 mod crash_loop;
+mod credentials;
 pub mod describe;
 pub mod driver;
 pub mod env;
 mod fields;
 pub mod heartbeat;
+mod image;
 pub mod interrupted;
 pub mod local;
 pub mod machine;
 mod metrics;
 mod prepare;
+mod pull;
 pub mod remove;
 pub mod status;
 mod termination;
@@ -41,7 +44,7 @@ use crate::api::pod::facts;
 use crate::api::{meta, well_known};
 use crate::clock::Clock;
 use crate::logs::Logs;
-use crate::modules::Modules;
+use crate::modules::{Modules, Registries};
 use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
 use heartbeat::Heartbeat;
@@ -69,6 +72,7 @@ pub struct NodeConfig {
 pub struct Shared<C> {
     pub cluster: C,
     pub modules: Modules,
+    pub registries: Registries,
     pub sandbox: Sandbox,
     pub logs: Logs,
     pub clock: Clock,
@@ -91,7 +95,7 @@ struct Driven {
 impl<C: Cluster> Node<C> {
     pub fn new(
         cluster: C,
-        modules: Modules,
+        registries: Registries,
         sandbox: Sandbox,
         logs: Logs,
         clock: Clock,
@@ -100,7 +104,9 @@ impl<C: Cluster> Node<C> {
     ) -> Node<C> {
         let slots = Arc::new(Semaphore::new(config.max_pods as usize));
         let metrics = NodeMetrics::default();
-        Node { shared: Arc::new(Shared { cluster, modules, sandbox, logs, clock, config, slots, metrics }), guests }
+        let modules = registries.modules().clone();
+        let shared = Shared { cluster, modules, registries, sandbox, logs, clock, config, slots, metrics };
+        Node { shared: Arc::new(shared), guests }
     }
 
     pub fn register_metrics(&self, registry: &mut Registry) {

@@ -1,16 +1,19 @@
 //! What must be there before a container can run: its module, its configuration, its directories.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::Shared;
 use super::cluster::Cluster;
 use super::env::{self, ConfigError};
+use super::image::{self, Wanted};
+use super::pull;
 use super::volumes::{self, PodDir, VolumeError};
 use crate::api::{meta, well_known};
-use crate::modules::{Digest, Reference};
+use crate::modules::Digest;
 use crate::sandbox::{Disk, Mount, Network, Program};
 
 /// All that a run needs.
@@ -29,20 +32,25 @@ pub struct Missing {
     pub reason: &'static str,
     pub message: String,
     pub awaits: Awaits,
+    /// Reasons and messages of the events that tell of it, when it is news.
+    pub warnings: Vec<(&'static str, String)>,
 }
 
 impl Missing {
-    /// The reason of the event that tells of it.
-    pub fn event(&self) -> &'static str {
-        match self.reason {
-            VOLUMES => "FailedMount",
-            _ => "Failed",
-        }
+    fn new(reason: &'static str, message: String, awaits: Awaits) -> Missing {
+        let event = if reason == VOLUMES { FAILED_MOUNT } else { "Failed" };
+        Missing { reason, warnings: vec![(event, message.clone())], message, awaits }
+    }
+
+    pub(super) fn of_image(reason: &'static str, image: &str, message: String, awaits: Awaits) -> Missing {
+        Missing { reason, warnings: pull::warnings(reason, image, &message), message, awaits }
     }
 }
 
 pub enum Awaits {
     Module,
+    /// A module, too, or this moment: then the registry is asked again.
+    Pull(Instant),
     Config,
     /// Nothing that could be waited for: the container cannot run.
     Nothing,
@@ -50,24 +58,21 @@ pub enum Awaits {
 
 /// A pod whose volumes are not there yet is being created.
 const VOLUMES: &str = "ContainerCreating";
+/// The event of it, which is about the pod and not about one container.
+pub const FAILED_MOUNT: &str = "FailedMount";
 const CONFIG: &str = "CreateContainerConfigError";
 
 /// Looks for all that one container of the pod needs, and makes its directories. The container must not be running;
-/// others of the pod may.
-pub async fn try_prepare<C: Cluster>(
-    node: &Shared<C>,
-    pod: &Pod,
-    spec: &ContainerSpec,
-    dir: &PodDir,
-) -> Result<Prepared, Missing> {
+/// others of the pod may. If it has run before, it is the same module again, whatever its tag means by now.
+pub async fn try_prepare<C: Cluster>(node: &Shared<C>, wanted: &Wanted<'_>, dir: &PodDir) -> Result<Prepared, Missing> {
+    let (pod, spec) = (wanted.pod, wanted.spec);
     set_up_volumes(node, pod, dir).await?;
-    let (reference, digest) = resolve(node, spec)?;
-    let program = node.modules.program(digest).await.map_err(|error| Missing {
-        reason: "ErrImagePull",
-        message: format!("the module {digest} cannot be used: {error}"),
-        awaits: Awaits::Module,
+    let (reference, digest) = image::find(node, wanted).await?;
+    let program = node.modules.program(digest).await.map_err(|error| {
+        let message = format!("the module {digest} cannot be used: {error}");
+        Missing::of_image(pull::FAILED, spec.image.as_deref().unwrap_or_default(), message, Awaits::Module)
     })?;
-    let config = |error: ConfigError| Missing { reason: CONFIG, message: error.to_string(), awaits: Awaits::Config };
+    let config = |error: ConfigError| Missing::new(CONFIG, error.to_string(), Awaits::Config);
     let network = network(pod, &node.config.network)?;
     let env = env::environment(&node.cluster, pod, spec).await.map_err(config)?;
     let argv = env::arguments(spec, &reference.name, &env).map_err(config)?;
@@ -90,10 +95,10 @@ async fn set_up_volumes<C: Cluster>(node: &Shared<C>, pod: &Pod, dir: &PodDir) -
 
 fn missing_volume(error: VolumeError) -> Missing {
     match error {
-        VolumeError::Awaits(message) => Missing { reason: VOLUMES, message, awaits: Awaits::Config },
-        VolumeError::SetUp(message) => Missing { reason: VOLUMES, message, awaits: Awaits::Nothing },
-        VolumeError::Config(message) => Missing { reason: CONFIG, message, awaits: Awaits::Config },
-        VolumeError::Create(message) => Missing { reason: "CreateContainerError", message, awaits: Awaits::Nothing },
+        VolumeError::Awaits(message) => Missing::new(VOLUMES, message, Awaits::Config),
+        VolumeError::SetUp(message) => Missing::new(VOLUMES, message, Awaits::Nothing),
+        VolumeError::Config(message) => Missing::new(CONFIG, message, Awaits::Config),
+        VolumeError::Create(message) => Missing::new("CreateContainerError", message, Awaits::Nothing),
     }
 }
 
@@ -101,39 +106,11 @@ fn missing_volume(error: VolumeError) -> Missing {
 fn network(pod: &Pod, allowed: &[IpNet]) -> Result<Network, Missing> {
     match meta::annotation(&pod.metadata, well_known::ANNOTATION_NETWORK) {
         None => Ok(Network::none()),
-        Some(_) if allowed.is_empty() => Err(Missing {
-            reason: CONFIG,
-            message:
-                "the annotation kiln.dev/network asks for the network, and this node allows none; start kiln with \
-                      --allow-network CIDR, or take the annotation away"
-                    .to_owned(),
-            awaits: Awaits::Nothing,
-        }),
+        Some(_) if allowed.is_empty() => {
+            let message = "the annotation kiln.dev/network asks for the network, and this node allows none; start kiln \
+                           with --allow-network CIDR, or take the annotation away";
+            Err(Missing::new(CONFIG, message.to_owned(), Awaits::Nothing))
+        }
         Some(_) => Ok(Network::outbound(allowed)),
-    }
-}
-
-fn resolve<C: Cluster>(node: &Shared<C>, spec: &ContainerSpec) -> Result<(Reference, Digest), Missing> {
-    let image = spec.image.as_deref().unwrap_or_default();
-    let reference: Reference = image.parse().map_err(|error| Missing {
-        reason: "InvalidImageName",
-        message: format!("Failed to apply default image tag \"{image}\": couldn't parse image reference: {error}"),
-        awaits: Awaits::Nothing,
-    })?;
-    match node.modules.index().resolve(&reference) {
-        Some(digest) => Ok((reference, digest)),
-        None if spec.image_pull_policy.as_deref() == Some("Never") => Err(Missing {
-            reason: "ErrImageNeverPull",
-            message: format!("Container image \"{image}\" is not present with pull policy of Never"),
-            awaits: Awaits::Module,
-        }),
-        None => Err(Missing {
-            reason: "ImagePullBackOff",
-            message: format!(
-                "Back-off pulling image \"{image}\": there is no such module here; upload it with \
-                     `kiln push {image} FILE.wasm`"
-            ),
-            awaits: Awaits::Module,
-        }),
     }
 }

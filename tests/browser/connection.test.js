@@ -50,10 +50,28 @@ scene(
 );
 
 scene(
+  'a page whose files could not be fetched is shown once kiln is back',
+  { allow: [...LOST, /Failed to fetch dynamically imported module|ERR_FAILED/] },
+  async ({ server, page, open }) => {
+    await page.route('**/web/views/jobs.js', (route) => route.abort());
+    await open('#/jobs');
+    await page.getByText('This page could not be shown').waitFor();
+    await server.end('SIGKILL');
+    await page.locator('#connection[data-state=lost]').waitFor();
+    await page.unroute('**/web/views/jobs.js');
+    await server.begin();
+    await server.createJob(quiet('after'));
+    await page.getByRole('link', { name: 'after' }).waitFor();
+  },
+);
+
+scene(
   'a server that is ended in order and started again is found, too',
   { allow: LOST },
   async ({ server, page, open }) => {
+    await server.createJob(quiet('before'));
     await open('#/jobs');
+    await page.getByRole('link', { name: 'before' }).waitFor();
     await page.locator('#connection[data-state=live]').waitFor();
     await server.end('SIGTERM');
     await page.locator('#connection[data-state=lost]').waitFor();

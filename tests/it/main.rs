@@ -35,8 +35,12 @@ mod modules;
 mod namespaces;
 mod negative;
 mod node;
+#[path = "../../src/modules/remote/testing.rs"]
+#[allow(dead_code, reason = "what is only asked for in the tests of the library")]
+mod other_registry;
 mod pods;
 mod programs;
+mod pulls;
 mod python;
 mod refused;
 mod relay;

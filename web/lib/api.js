@@ -56,7 +56,8 @@ const token = {
 
 /** The token in use, for the one request that is not made here. */
 export const bearer = () => token.get();
-/** Whether a token is in use, and forgetting it. */
+/** The token in use, whether there is one, and forgetting it. */
+export const tokenInUse = () => token.get();
 export const hasToken = () => token.get() !== null;
 export const forgetToken = () => token.forget();
 

@@ -33,7 +33,7 @@ class Connection extends EventTarget {
     const all = [...this.#watches.values()];
     if (this.#server === 'lost' || all.includes('lost')) return 'lost';
     if (all.includes('paused')) return 'paused';
-    return all.includes('loading') ? 'loading' : 'live';
+    return all.includes('loading') || !this.#isUsed ? 'loading' : 'live';
   }
 
   /** @param {object} watch @param {State} state */
@@ -57,6 +57,14 @@ class Connection extends EventTarget {
     if (told === this.#told) return;
     this.#told = told;
     this.dispatchEvent(new Event('change'));
+  }
+
+  #isUsed = false;
+
+  /** The server has answered to who asks here: before, the token may be missing. */
+  use() {
+    this.#isUsed = true;
+    this.#changed();
   }
 
   /** Begins to look after the server; once, by `app.js`. */

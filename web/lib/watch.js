@@ -8,9 +8,10 @@
 //
 // Objects are reduced to records as they come, so that ten thousand of them cost little. Parsing is cut into slices.
 
-import { ApiError, get, pages, send } from './api.js';
+import { ApiError, get, pages } from './api.js';
 import { connection } from './connection.js';
 import { breathe, inSlices } from './dom.js';
+import { lines } from './stream.js';
 
 /** @typedef {import('./connection.js').State} State */
 
@@ -194,22 +195,12 @@ export class Informer {
   /** @param {AbortSignal} signal */
   async #watch(signal) {
     const { path, query } = this.#options;
-    const response = await send(path, {
-      query: { ...query, watch: true, allowWatchBookmarks: true, resourceVersion: this.#revision },
-      signal, timeout: 15_000,
-    });
-    if (!response.body) return;
-    this.#become('live');
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = '';
-    let until = performance.now() + 8;
-    for (;;) {
-      const read = reader.read().catch(() => { throw new ApiError(0, 'Unreachable', 'the connection broke'); });
-      const { done, value } = await withTimeout(read, SILENCE, () => void reader.cancel().catch(() => {}));
-      if (done) return;
-      const lines = (rest + value).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
+    const asked = { ...query, watch: true, allowWatchBookmarks: true, resourceVersion: this.#revision };
+    let until = 0;
+    for await (const come of lines(path, asked, signal, SILENCE)) {
+      this.#become('live');
+      until = Math.max(until, performance.now() + 8);
+      for (const line of come) {
         if (line) this.#take(JSON.parse(line));
         if (performance.now() > until) {
           await breathe();
@@ -217,7 +208,6 @@ export class Informer {
           until = performance.now() + 8;
         }
       }
-      until = Math.max(until, performance.now() + 2);
     }
   }
 
@@ -238,18 +228,6 @@ export class Informer {
     }
     this.#changed();
   }
-}
-
-/**
- * @template T
- * @param {Promise<T>} promise
- * @param {number} ms
- * @param {() => void} onTimeout
- * @returns {Promise<T>}
- */
-function withTimeout(promise, ms, onTimeout) {
-  const timer = setTimeout(onTimeout, ms);
-  return promise.finally(() => clearTimeout(timer));
 }
 
 /**

@@ -32,7 +32,7 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
         host_users: _, // A module has no user, in whichever user namespace.
         hostname: _,
         hostname_override,
-        image_pull_secrets,
+        image_pull_secrets: _,
         init_containers,
         node_name: _,
         node_selector: _,
@@ -86,11 +86,6 @@ pub fn check_spec(spec: &PodSpec, path: &Path, faults: &mut Vec<FieldError>) {
     no.text(hostname_override, &[], "hostnameOverride", "use hostname");
     no.text(subdomain, &[], "subdomain", "a WASI pod has no network of its own, and so no DNS name");
     no.flag(*set_hostname_as_fqdn, "setHostnameAsFQDN", "a WASI pod has no network of its own, and so no DNS name");
-    no.list(
-        image_pull_secrets,
-        "imagePullSecrets",
-        "modules come from kiln's own store, which asks for no credentials",
-    );
     no.refuse(os.is_some(), "os", "a module runs on WASI and sees no operating system");
     let overhead = overhead.as_ref().is_some_and(|o| !o.is_empty());
     no.refuse(overhead, "overhead", "a sandbox has no overhead to account for");

@@ -12,7 +12,7 @@ mod registries;
 mod requests;
 
 pub use objects::ObjectMetrics;
-pub use registries::Registries;
+pub use registries::MetricRegistries;
 pub use requests::Requests;
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::gauges::{Gauges, Rows, statuses, write};
 use super::nodes;
 use super::pods::Pods;
-use super::registries::Registries;
+use super::registries::MetricRegistries;
 use crate::api::{Kind, Object, cronjob};
 use crate::store::Store;
 
@@ -34,7 +34,7 @@ impl fmt::Debug for ObjectMetrics {
 impl ObjectMetrics {
     /// Registers what is told of each object, and, with the parts, how many pods there are. Schedules that name no zone
     /// are in `zone`.
-    pub fn register(store: Store, zone: TimeZone, registries: &mut Registries) {
+    pub fn register(store: Store, zone: TimeZone, registries: &mut MetricRegistries) {
         registries.parts.register_collector(Box::new(Pods::new(store.clone())));
         registries.objects.register_collector(Box::new(ObjectMetrics { store, zone }));
     }

@@ -7,18 +7,18 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 #[derive(Debug, Default)]
-pub struct Registries {
+pub struct MetricRegistries {
     pub parts: Registry,
     pub objects: Registry,
 }
 
-impl From<Registry> for Registries {
-    fn from(parts: Registry) -> Registries {
-        Registries { parts, objects: Registry::default() }
+impl From<Registry> for MetricRegistries {
+    fn from(parts: Registry) -> MetricRegistries {
+        MetricRegistries { parts, objects: Registry::default() }
     }
 }
 
-impl Registries {
+impl MetricRegistries {
     /// As OpenMetrics if `open`, else as the older text.
     pub fn text(&self, open: bool, with_objects: bool) -> Result<String, fmt::Error> {
         let mut out = String::new();

@@ -29,7 +29,7 @@ const PATHS: &[(&str, &[&str])] = &[
     ("/livez/*", &["get"]),
     ("/metrics", &["get"]),
     ("/modules", &["get"]),
-    ("/modules/*", &["get", "put"]),
+    ("/modules/*", &["delete", "get", "put"]),
     ("/openapi/v2", &["get"]),
     ("/openapi/v3", &["get"]),
     ("/openapi/v3/*", &["get"]),
@@ -61,8 +61,8 @@ fn rows() -> impl Iterator<Item = Row> {
         let parts = discovery::subresources(kind).into_iter().map(move |sub| one(info, sub.name, sub.verbs));
         std::iter::once(one(info, "", discovery::verbs(kind))).chain(parts)
     });
-    let bindings = one(&discovery::BINDINGS, "", discovery::BINDING_VERBS);
-    kinds.chain([bindings]).chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
+    let beside = discovery::BESIDE_KINDS.iter().map(move |(info, verbs)| one(info, "", verbs));
+    kinds.chain(beside).chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
 }
 
 /// `*` asks for everything, which is allowed if something is there: nobody is kept from any of it.
@@ -343,7 +343,7 @@ mod tests {
             assert_eq!(ask(verb, path), Ok(()), "{verb} {path}");
         }
         assert_eq!(ask("get", "/logs"), Err("kiln does not serve /logs".to_owned()));
-        assert_eq!(ask("delete", "/modules/pi"), Err("kiln does not delete /modules/pi".to_owned()));
+        assert_eq!(ask("delete", "/modules"), Err("kiln does not delete /modules".to_owned()));
     }
 
     /// What each question that has no answer is refused for.

@@ -14,6 +14,7 @@ mod protobuf;
 mod reviews;
 mod verbs;
 mod watches;
+mod websockets;
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Api, ObjectMetrics, Registries, Server, router};
+use super::{Api, MetricRegistries, ObjectMetrics, Server, router};
 use crate::api::{Key, Kind, Object};
 use crate::clock::Clock;
 use crate::config::ServerLimits;
@@ -87,7 +88,7 @@ impl Fixture {
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
         let namespace = json!({"metadata": {"name": "default", "uid": "n"}});
         store.commit(Tx::new().create(Object::deserialize(Kind::Namespace, namespace).unwrap())).unwrap();
-        let mut registries = Registries::default();
+        let mut registries = MetricRegistries::default();
         store.register_metrics(&mut registries.parts);
         ObjectMetrics::register(store.clone(), TimeZone::UTC, &mut registries);
         let server = Server::new(limits, clock.clone(), registries, Vec::new());
