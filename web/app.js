@@ -242,4 +242,6 @@ addEventListener('keydown', (event) => {
 
 connection.start();
 // Once the token is there, if one is needed.
-send('/version').then(() => (connection.use(), loadNamespaces()), () => {}).finally(() => route());
+const begin = () => send('/version').then(() => (connection.use(), loadNamespaces()), () => {});
+connection.addEventListener('back', begin);
+begin().finally(() => route());
