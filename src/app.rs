@@ -149,6 +149,8 @@ impl App {
         let mut loops = Vec::new();
         self.tasks.spawn(writer.run(self.store.clone(), self.clock.clone(), self.ids.clone(), self.stop.clone()));
         self.tasks.spawn(self.logs.clone().flush_loop(self.stop.clone()));
+        let collect = self.modules.clone().collect_loop(config.collect_after, self.clock.clone(), self.stop.clone());
+        self.tasks.spawn(collect);
         loops.push(self.spawn_loop(JobController::new(self.ids.clone()), recorder));
         loops.push(self.spawn_loop(CronJobController::new(self.ids.clone(), zone), recorder));
         loops.push(self.spawn_loop(GarbageCollector::default(), recorder));

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -34,6 +35,10 @@ pub const COMPILE_PATIENCE: u64 = 4;
 /// Bytes of memory that the compilation of one module may take. The same program takes 2.1 GiB, and
 /// 2.8 of address space, on two cores; a machine with more compiles more functions at once.
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
+
+/// How long bytes stay that no module needs any more, or none yet: an upload in several steps sends them before it says what
+/// for, and is through in less.
+pub const COLLECT_AFTER: Duration = Duration::from_secs(3600);
 
 /// Terminated pods that stay; beyond them the oldest are deleted. kube-controller-manager's own default.
 pub const TERMINATED_PODS: u32 = 12_500;
@@ -136,6 +141,7 @@ pub struct Config {
     pub terminated_pods: Option<u32>,
     pub compile_cpu_seconds: u64,
     pub compile_memory_bytes: u64,
+    pub collect_after: Duration,
     pub server: ServerLimits,
 }
 
@@ -154,6 +160,7 @@ impl Config {
             terminated_pods: Some(TERMINATED_PODS),
             compile_cpu_seconds: COMPILE_CPU_SECONDS,
             compile_memory_bytes: COMPILE_MEMORY_BYTES,
+            collect_after: COLLECT_AFTER,
             server: ServerLimits::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit};
@@ -42,6 +43,9 @@ pub struct ServeArgs {
     allow: AllowArgs,
     #[command(flatten)]
     compile: CompileArgs,
+    /// Seconds for which bytes stay that no module needs
+    #[arg(long, value_name = "SECONDS", default_value_t = config::COLLECT_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(..=315_360_000))]
+    collect_after: u64,
     /// How log lines look, on stderr
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
@@ -77,6 +81,7 @@ pub fn run(args: ServeArgs) -> Result<u8, Failure> {
     }
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
+    config.collect_after = Duration::from_secs(args.collect_after);
     allow_open_files();
     let runtime = super::runtime()?;
     let done = runtime.block_on(serve(args.listen, config, Access { token, loopback }));

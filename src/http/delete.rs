@@ -18,6 +18,8 @@ use super::resource::{TRIES, Written, answer, settled};
 use crate::api::deletion::{self, Deletion, Propagation};
 use crate::api::pod::eviction;
 use crate::api::{ApiError, FieldError, Kind, Object, Path, namespace};
+use crate::modules::delete::REMEDY;
+use crate::modules::uses;
 use crate::store::{CommitError, Precondition, Tx};
 
 /// Kubernetes' own words (`registry/batch/job/strategy.go`).
@@ -119,6 +121,22 @@ impl Request {
     }
 }
 
+impl Request {
+    /// A module that somebody uses is deleted by force only.
+    pub fn check_uses(&self, api: &Api, object: &Object) -> Result<(), ApiError> {
+        let Object::Module(module) = object else { return Ok(()) };
+        if self.grace == Some(0) {
+            return Ok(());
+        }
+        let uses = uses::of(&api.store, module);
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let detail = format!("it is used by {uses}: {REMEDY}, or delete it by force: `kubectl delete --force`");
+        Err(ApiError::Conflict { kind: Kind::Module, key: object.key(), detail })
+    }
+}
+
 fn propagation(orphan: Option<bool>, policy: Option<&str>) -> Result<Option<Propagation>, Refusal> {
     let path = Path::root("propagationPolicy");
     let cause = match (orphan, policy) {
@@ -172,6 +190,7 @@ pub(super) fn delete_object(api: &Api, target: &Target, request: &Request) -> Re
     for _ in 0..TRIES {
         let object = api.store.get(kind, &key).ok_or_else(|| ApiError::NotFound(kind, key.clone()))?;
         request.check(&object)?;
+        request.check_uses(api, &object)?;
         let mut warnings = Vec::new();
         if request.leaves_choice_of_propagation()
             && kind == Kind::Job

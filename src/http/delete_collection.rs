@@ -54,6 +54,7 @@ fn delete_batch(api: &Api, listed: &[Object], request: &Request) -> Result<u64, 
             let stored = api.store.get(listed.kind(), &listed.key()).filter(|stored| stored.uid() == listed.uid());
             if let Some(object) = stored {
                 request.check(&object)?;
+                request.check_uses(api, &object)?;
                 tx.append(delete::decide(&object, request, now).tx);
             }
         }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -22,7 +23,9 @@ use super::error::Refusal;
 use super::server::Server;
 use crate::api::module::{Module, ModuleSpec, ModuleStatus};
 use crate::config::ServerLimits;
-use crate::modules::{BlobError, ImportError, MAX_MODULE, Modules, ProgramError, PutError, Reference, digest_of};
+use crate::modules::{
+    BlobError, DeleteError, Deleted, ImportError, MAX_MODULE, Modules, ProgramError, PutError, Reference, digest_of,
+};
 use crate::sandbox::ProgramKind;
 use crate::store::CommitError;
 
@@ -35,11 +38,11 @@ struct Served {
     server: Arc<Server>,
 }
 
-/// `GET /modules`, and `GET` and `PUT` of `/modules/NAME[:TAG]`, of which the name may have slashes.
+/// `GET /modules`, and `GET`, `PUT` and `DELETE` of `/modules/NAME[:TAG]`, of which the name may have slashes.
 pub fn routes(modules: Modules, server: Arc<Server>) -> Router {
     Router::new()
         .route("/modules", get(list))
-        .route("/modules/{*name}", get(show).put(upload))
+        .route("/modules/{*name}", get(show).put(upload).delete(delete))
         .with_state(Served { modules, server })
 }
 
@@ -93,6 +96,43 @@ async fn upload(State(served): State<Served>, Path(name): Path<String>, headers:
         }
         Err(error) => refuse(error),
     }
+}
+
+/// `?force=true` also deletes what somebody uses.
+async fn delete(
+    State(served): State<Served>,
+    Path(name): Path<String>,
+    Query(options): Query<DeleteQuery>,
+) -> Response {
+    let reference = match parse(&name) {
+        Ok(reference) => reference,
+        Err(refusal) => return *refusal,
+    };
+    match served.modules.delete(&reference, options.force, served.server.clock.now()).await {
+        Ok(Deleted { digest, is_gone }) => {
+            let code = if is_gone { StatusCode::OK } else { StatusCode::ACCEPTED };
+            let Reference { name, tag, .. } = reference;
+            (code, Json(json!({ "name": name, "tag": tag, "digest": digest.map(|d| d.to_string()) }))).into_response()
+        }
+        Err(error) => {
+            let (code, reason) = match &error {
+                DeleteError::NotFound(_) => (StatusCode::NOT_FOUND, "NotFound"),
+                DeleteError::Ambiguous(_) => (StatusCode::BAD_REQUEST, "BadRequest"),
+                DeleteError::Used { .. } => (StatusCode::CONFLICT, "Conflict"),
+                DeleteError::Commit(CommitError::ReadOnly(_)) | DeleteError::Disk(_) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+                }
+                DeleteError::Commit(_) => (StatusCode::CONFLICT, "Conflict"),
+            };
+            status(code, reason, &error.to_string())
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct DeleteQuery {
+    #[serde(default)]
+    force: bool,
 }
 
 /// What is told of a name; the rest is in its Module.
@@ -225,7 +265,7 @@ mod tests {
             let answer = self.routes.clone().oneshot(request).await.unwrap();
             let code = answer.status().as_u16();
             let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-            (code, serde_json::from_slice(&body).unwrap())
+            (code, serde_json::from_slice(&body).unwrap_or_default())
         }
 
         async fn put(&self, name: &str, body: impl Into<Body>) -> (u16, Value) {
@@ -278,6 +318,28 @@ mod tests {
         assert_eq!((code, &status["message"]), (404, &json!("there is no module pi:latest")));
         assert_eq!(server.get("/modules").await, (200, json!([])));
         assert_eq!(server.opened.files(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_deleted_unless_somebody_uses_it() {
+        let server = Server::new();
+        server.put("tools/pi:1", PROGRAM).await;
+        let digest = crate::modules::Digest::of(PROGRAM).to_string();
+        let delete = async |path: &str| server.send(Request::delete(path).body(Body::empty()).unwrap()).await;
+        let pod = json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"},
+            "spec": {"containers": [{"name": "c", "image": "tools/pi:1"}]}});
+        let pod = crate::api::Object::deserialize(crate::api::Kind::Pod, pod).unwrap();
+        server.opened.store.commit(crate::store::Tx::new().create(pod)).unwrap();
+        let (code, status) = delete("/modules/tools/pi:1").await;
+        assert_eq!((code, &status["reason"]), (409, &json!("Conflict")));
+        let message = status["message"].as_str().unwrap();
+        assert!(message.contains("is used by Pod ns/p") && message.contains("?force=true"), "{message}");
+        assert_eq!(delete("/modules/tools/pi:1?force=maybe").await.0, 400);
+        let deleted = json!({ "name": "tools/pi", "tag": "1", "digest": digest });
+        assert_eq!(delete("/modules/tools/pi:1?force=true").await, (200, deleted));
+        assert_eq!(delete("/modules/tools/pi:1").await.0, 404);
+        assert_eq!(delete(&format!("/modules/pi:1@{digest}")).await.0, 400);
+        assert_eq!(delete("/modules/Pi").await.0, 400);
     }
 
     #[tokio::test]

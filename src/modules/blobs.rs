@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -139,6 +140,21 @@ impl Blobs {
             }
         }
         blobs.sort();
+        Ok(blobs)
+    }
+
+    /// As [`Blobs::list`], each with when it was written or last touched.
+    pub fn list_with_times(&self) -> Result<Vec<(Digest, u64, Timestamp)>, BlobError> {
+        let mut blobs = Vec::new();
+        for (digest, size) in self.list()? {
+            let path = self.path(digest);
+            match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+                // A time that cannot be told is long ago.
+                Ok(time) => blobs.push((digest, size, Timestamp::try_from(time).unwrap_or(Timestamp::MIN))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(BlobError::io("look at", &path)(error)),
+            }
+        }
         Ok(blobs)
     }
 

@@ -14,7 +14,7 @@
 //! module takes both cores for thirty seconds. A load that needs no compilation does not wait for it. A module on which the
 //! compiler has met its limits is not tried again while this process lives.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -215,6 +215,19 @@ impl Programs {
     pub fn forget(&self, digest: Digest) {
         self.shared.state.lock().kept.remove(&digest);
         self.shared.files.remove(digest);
+    }
+
+    /// The programs that somebody runs, or is about to.
+    pub(super) fn held(&self) -> HashSet<Digest> {
+        let state = self.shared.state.lock();
+        let held = state.kept.iter().filter(|(_, kept)| Arc::strong_count(&kept.program) > 1);
+        held.map(|(digest, _)| *digest).chain(state.under_way.keys().copied()).collect()
+    }
+
+    /// The modules of which there is compiled code. Reads a directory.
+    pub(super) fn on_disk(&self) -> Vec<Digest> {
+        let names = fs::read_dir(&self.shared.files.directory).into_iter().flatten().flatten();
+        names.filter_map(|entry| Digest::from_hex(entry.path().file_stem()?.to_str()?)).collect()
     }
 
     /// Starts to load, apart from whoever asks: it goes on when they lose interest.

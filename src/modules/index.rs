@@ -200,6 +200,38 @@ impl Index {
         self.0.manifests.read().get(&(digest, repository.to_owned())).cloned()
     }
 
+    /// Forgets that what was pushed to the repository by its digest, of a module or of a manifest, is to be kept. Returns the
+    /// revision of it; `None` if nothing was.
+    pub(super) fn unkeep(&self, repository: &str, digest: Digest) -> Result<Option<u64>, CommitError> {
+        let mut manifests = self.0.manifests.write();
+        let is_meant = |(id, manifest): &(&(Digest, String), &mut Manifest)| {
+            manifest.is_kept && id.1 == repository && (id.0 == digest || manifest.module == Some(digest))
+        };
+        let Some((id, manifest)) = manifests.iter_mut().find(is_meant) else { return Ok(None) };
+        let changed = Manifest { is_kept: false, ..manifest.clone() };
+        let mut tx = Tx::new();
+        tx.put_side(manifests::record_key(repository, id.0), manifests::encode(&changed));
+        let committed = self.0.store.commit(tx)?;
+        *manifest = changed;
+        Ok(Some(committed.revision))
+    }
+
+    /// Drops the records that `choose` chooses. Returns those that stay, and how many went.
+    pub(super) fn drop_manifests(
+        &self,
+        choose: impl FnOnce(&Manifests) -> Vec<(Digest, String)>,
+    ) -> Result<(Manifests, usize), CommitError> {
+        let mut manifests = self.0.manifests.write();
+        let chosen = choose(&manifests);
+        if !chosen.is_empty() {
+            let mut tx = Tx::new();
+            chosen.iter().for_each(|(digest, repository)| tx.delete_sides(manifests::record_key(repository, *digest)));
+            self.0.store.commit(tx)?;
+            chosen.iter().for_each(|id| drop(manifests.remove(id)));
+        }
+        Ok((manifests.clone(), chosen.len()))
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.0.store
     }

@@ -11,7 +11,9 @@
 pub mod artifact;
 pub mod blobs;
 pub mod cache;
+pub mod collect;
 pub mod compiler;
+pub mod delete;
 pub mod describe;
 pub mod digest;
 pub mod import;
@@ -21,6 +23,7 @@ mod migrate;
 pub mod reference;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uses;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,12 +33,14 @@ use prometheus_client::registry::Registry;
 pub use blobs::{BlobError, BlobWriter, Blobs};
 pub use cache::{Compiled, ProgramError, Programs};
 pub use compiler::{CompileIn, CompileLimits, Order, compile_here};
+pub use delete::{DeleteError, Deleted};
 pub use describe::Description;
 pub use digest::Digest;
 pub use import::{ImportError, Imported};
 pub use index::{Index, Named, OpenError, PutError, digest_of};
 pub use manifests::Manifest;
 pub use reference::{Reference, ReferenceError};
+pub use uses::Uses;
 
 use crate::ids::Ids;
 use crate::sandbox::{Program, Sandbox};
@@ -50,7 +55,7 @@ pub struct Modules {
     blobs: Blobs,
     programs: Programs,
     index: Index,
-    /// Held from the moment a blob appears until it is named or gone again.
+    /// Held from the moment a blob appears until it is named or gone again, and while what nobody needs is removed.
     importing: Arc<tokio::sync::Mutex<()>>,
 }
 

@@ -27,6 +27,7 @@ pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxCon
 pub struct Opened {
     pub directory: tempfile::TempDir,
     pub modules: Modules,
+    pub store: Store,
 }
 
 impl Opened {
@@ -34,8 +35,9 @@ impl Opened {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("store"), 16).unwrap();
         let modules =
-            Modules::open(directory.path(), SANDBOX.clone(), CompileIn::ThisProcess, store, Ids::seeded(1)).unwrap();
-        Opened { directory, modules }
+            Modules::open(directory.path(), SANDBOX.clone(), CompileIn::ThisProcess, store.clone(), Ids::seeded(1))
+                .unwrap();
+        Opened { directory, modules, store }
     }
 
     /// Blobs that are modules or refused to be, and uploads that are not finished. What clients of registries are shown of a

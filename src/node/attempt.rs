@@ -21,6 +21,7 @@ use super::termination::{Tail, Teller};
 use super::volumes::PodDir;
 use crate::clock::Clock;
 use crate::logs::{LogWriter, Stream};
+use crate::modules::Digest;
 use crate::sandbox::{self, Ending, Program, Run, Sink};
 
 /// Between tries to prepare a container that could not be, as the kubelet waits between its own.
@@ -65,12 +66,13 @@ pub fn spec(pod: &Pod, index: usize) -> Option<&Spec> {
     spec.init_containers.iter().flatten().chain(&spec.containers).nth(index)
 }
 
-/// Looks for image, configuration and volumes, not before `at`.
+/// Looks for image, configuration and volumes, not before `at`. A container that has run keeps the module it ran.
 pub async fn prepare<C: Cluster>(
     node: Arc<Shared<C>>,
     pod: Arc<Pod>,
     dir: Arc<PodDir>,
     index: usize,
+    ran: Option<Digest>,
     at: Option<Timestamp>,
 ) -> Event {
     if let Some(at) = at {
@@ -82,7 +84,7 @@ pub async fn prepare<C: Cluster>(
     let mut configs = node.cluster.configs();
     let nothing = Spec::default();
     let spec = spec(&pod, index).unwrap_or(&nothing);
-    let missing = match try_prepare(&node, &pod, spec, &dir).await {
+    let missing = match try_prepare(&node, &pod, spec, ran, &dir).await {
         Ok(prepared) => return Event::Prepared { index, prepared },
         Err(missing) => missing,
     };

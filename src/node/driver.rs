@@ -36,6 +36,7 @@ use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter};
+use crate::modules::Digest;
 use crate::sandbox::{Cancel, Deadline, Limits, Outcome, Run};
 use crate::store::Tx;
 
@@ -186,7 +187,12 @@ impl<C: Cluster> Driver<C> {
         if let Some(at) = at.filter(|at| *at > self.node.clock.now()) {
             self.wait_for_restart(index, at).await;
         }
-        self.step(attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, at));
+        self.step(attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, self.ran(index), at));
+    }
+
+    /// The module that the container has run.
+    fn ran(&self, index: usize) -> Option<Digest> {
+        self.machine.containers.get(index)?.image_id.parse().ok()
     }
 
     async fn on(&mut self, event: Event, dir: &Arc<PodDir>) {
@@ -197,7 +203,8 @@ impl<C: Cluster> Driver<C> {
                     self.node.cluster.note(Note::warning(&pod, missing.event(), missing.message));
                     self.publish(Tx::new()).await;
                 }
-                let next = attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, None);
+                let ran = self.ran(index);
+                let next = attempt::prepare(self.node.clone(), self.pod.clone(), dir.clone(), index, ran, None);
                 self.step(again.then(|()| next));
             }
             Event::Prepared { index, prepared } => match self.node.slots.clone().try_acquire_owned() {

@@ -53,15 +53,16 @@ const VOLUMES: &str = "ContainerCreating";
 const CONFIG: &str = "CreateContainerConfigError";
 
 /// Looks for all that one container of the pod needs, and makes its directories. The container must not be running;
-/// others of the pod may.
+/// others of the pod may. If it has `ran` before, it is the same module again, whatever its tag means by now.
 pub async fn try_prepare<C: Cluster>(
     node: &Shared<C>,
     pod: &Pod,
     spec: &ContainerSpec,
+    ran: Option<Digest>,
     dir: &PodDir,
 ) -> Result<Prepared, Missing> {
     set_up_volumes(node, pod, dir).await?;
-    let (reference, digest) = resolve(node, spec)?;
+    let (reference, digest) = resolve(node, spec, ran)?;
     let program = node.modules.program(digest).await.map_err(|error| Missing {
         reason: "ErrImagePull",
         message: format!("the module {digest} cannot be used: {error}"),
@@ -113,14 +114,18 @@ fn network(pod: &Pod, allowed: &[IpNet]) -> Result<Network, Missing> {
     }
 }
 
-fn resolve<C: Cluster>(node: &Shared<C>, spec: &ContainerSpec) -> Result<(Reference, Digest), Missing> {
+fn resolve<C: Cluster>(
+    node: &Shared<C>,
+    spec: &ContainerSpec,
+    ran: Option<Digest>,
+) -> Result<(Reference, Digest), Missing> {
     let image = spec.image.as_deref().unwrap_or_default();
     let reference: Reference = image.parse().map_err(|error| Missing {
         reason: "InvalidImageName",
         message: format!("Failed to apply default image tag \"{image}\": couldn't parse image reference: {error}"),
         awaits: Awaits::Nothing,
     })?;
-    match node.modules.index().resolve(&reference) {
+    match ran.or_else(|| node.modules.index().resolve(&reference)) {
         Some(digest) => Ok((reference, digest)),
         None if spec.image_pull_policy.as_deref() == Some("Never") => Err(Missing {
             reason: "ErrImageNeverPull",

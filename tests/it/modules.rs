@@ -1,12 +1,16 @@
 //! The kind Module, as kubectl's users meet it.
 
-use super::harness::{Server, example, guest};
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::harness::{Server, example, example_module, guest, job, wait_for};
 
 /// A server with `pi`, `tools/pi:1.0` (the same bytes) and a component.
 fn server() -> Server {
     let server = Server::start();
     server.push_example("pi");
-    server.push("tools/pi:1.0", &super::harness::example_module("pi"));
+    server.push("tools/pi:1.0", &example_module("pi"));
     server.push("component", &guest("component"));
     server
 }
@@ -88,4 +92,106 @@ fn names_are_objects_and_survive_a_restart() {
     let file = example("pi").join("pi.wasm");
     server.push("pi", &std::fs::read(file).unwrap());
     assert_eq!(server.get("/modules/pi")["digest"], server.get("/modules/tools/pi:1.0")["digest"]);
+}
+
+/// The digest that a name means.
+fn digest(server: &Server, name: &str) -> String {
+    server.get(&format!("/modules/{name}"))["digest"].as_str().unwrap().to_owned()
+}
+
+/// The files below a directory of the modules' store, by name.
+fn files(server: &Server, below: &str) -> Vec<PathBuf> {
+    let directory = server.dir.path().join("data/modules").join(below);
+    std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Bytes and compiled code of a module.
+fn has(server: &Server, digest: &str) -> (bool, bool) {
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    let starts = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(hex));
+    let code = files(server, "compiled")
+        .iter()
+        .any(|engine| std::fs::read_dir(engine).unwrap().any(|entry| starts(&entry.unwrap().path())));
+    (files(server, "blobs/sha256").iter().any(|path| path.ends_with(hex)), code)
+}
+
+#[test]
+fn a_module_that_is_used_is_deleted_by_force_only_and_its_bytes_follow() {
+    let server = Server::start_with(tempfile::tempdir().unwrap(), &["--collect-after", "0"]);
+    server.push_example("sleep");
+    server.push("loop", &guest("loop"));
+    server.push("loop:1", &guest("loop"));
+    let sleep = digest(&server, "sleep");
+    server.create(&job("sleeps", "sleep", &["sleep", "600"], ""));
+    server.create(&job("waits", "loop", &[], "  suspend: true"));
+    wait_for("the pod to run", || match server.pods("sleeps").first() {
+        Some(pod) if pod["status"]["phase"] == "Running" => Ok(()),
+        other => Err(other.cloned()),
+    });
+    let said = server.kubectl_fails(&["delete", "module", "sleep"]);
+    assert!(said.contains("(Conflict)") && said.contains("used by Job default/sleeps"), "{said}");
+    assert!(said.contains("kubectl delete --force"), "{said}");
+    let (code, _) = server.send("DELETE", "/apis/kiln.dev/v1/modules", "", b"");
+    assert_eq!(code, 409);
+    let (code, status) = server.send("DELETE", "/modules/loop", "", b"");
+    assert_eq!((code, status["reason"].as_str()), (409, Some("Conflict")), "{status}");
+    let (code, _) = server.send("DELETE", "/apis/kiln.dev/v1/modules/sleep?dryRun=All", "", b"");
+    assert_eq!(code, 409);
+
+    // The pod alone uses it, too.
+    server.kubectl_ok(&["delete", "job", "sleeps", "--cascade=orphan"]);
+    let said = server.kubectl_fails(&["delete", "module", "sleep"]);
+    assert!(said.contains("used by Pod default/sleeps-"), "{said}");
+    server.kubectl_ok(&["delete", "module", "sleep", "--force"]);
+    assert_eq!(server.send("GET", "/modules/sleep", "", b"").0, 404);
+    // By now only the pod keeps its bytes; another push is a sign that the collection has been.
+    server.kubectl_ok(&["delete", "job", "waits"]);
+    server.kubectl_ok(&["delete", "module", "loop"]);
+    server.kubectl_ok(&["delete", "modules", "--all"]);
+    wait_for("the bytes of `loop` to go", || {
+        let left = files(&server, "blobs/sha256").len();
+        if left == 1 { Ok(()) } else { Err(left) }
+    });
+    assert_eq!(has(&server, &sleep), (true, true));
+    server.kubectl_ok(&["delete", "pods", "--all", "--force"]);
+    // A deletion is what makes it look again.
+    server.push("again", &guest("hello"));
+    server.kubectl_ok(&["delete", "module", "again"]);
+    wait_for("all bytes to go", || {
+        let left = (files(&server, "blobs/sha256"), has(&server, &sleep));
+        if left == (Vec::new(), (false, false)) { Ok(()) } else { Err(left) }
+    });
+}
+
+#[test]
+fn a_running_pod_keeps_its_module_when_the_tag_moves() {
+    let server = Server::start_with(tempfile::tempdir().unwrap(), &["--collect-after", "0"]);
+    server.push_example("fail-once");
+    let first = digest(&server, "fail-once");
+    let mut manifest: Value =
+        serde_yaml::from_slice(&std::fs::read(example("fail-once").join("job.yaml")).unwrap()).unwrap();
+    manifest["metadata"]["name"] = json!("keeps");
+    server.create(&manifest.to_string());
+    let status = |what: &str, right: &dyn Fn(&Value) -> bool| {
+        wait_for(what, || {
+            let status = server.pods("keeps").first().map(|pod| pod["status"]["containerStatuses"][0].clone());
+            status.clone().filter(|status| right(status)).ok_or(status)
+        })
+    };
+    let failed = status("the first run to fail", &|s| s["lastState"]["terminated"]["exitCode"] == 1);
+    assert_eq!(failed["imageID"], json!(first));
+    // Between two runs of its container the tag moves, and what it meant has no name any more.
+    server.push("fail-once", &guest("hello"));
+    assert_ne!(digest(&server, "fail-once"), first);
+    server.push("again", &guest("loop"));
+    let again = digest(&server, "again");
+    server.kubectl_ok(&["delete", "module", "again"]);
+    wait_for("what nobody needs to go", || if has(&server, &again).0 { Err(()) } else { Ok(()) });
+    assert_eq!(has(&server, &first), (true, true));
+    let (_, end) = server.wait_for_end("keeps");
+    assert_eq!(end.0, "Complete");
+    let ended = status("the second run", &|s| s["state"]["terminated"]["exitCode"] == 0);
+    assert_eq!((&ended["imageID"], &ended["restartCount"]), (&json!(first), &json!(1)));
+    let log = server.log(&server.pods("keeps")[0]);
+    assert!(!log.contains("hello"), "{log}");
 }

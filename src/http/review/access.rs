@@ -29,7 +29,7 @@ const PATHS: &[(&str, &[&str])] = &[
     ("/livez/*", &["get"]),
     ("/metrics", &["get"]),
     ("/modules", &["get"]),
-    ("/modules/*", &["get", "put"]),
+    ("/modules/*", &["delete", "get", "put"]),
     ("/openapi/v2", &["get"]),
     ("/openapi/v3", &["get"]),
     ("/openapi/v3/*", &["get"]),
@@ -343,7 +343,7 @@ mod tests {
             assert_eq!(ask(verb, path), Ok(()), "{verb} {path}");
         }
         assert_eq!(ask("get", "/logs"), Err("kiln does not serve /logs".to_owned()));
-        assert_eq!(ask("delete", "/modules/pi"), Err("kiln does not delete /modules/pi".to_owned()));
+        assert_eq!(ask("delete", "/modules"), Err("kiln does not delete /modules".to_owned()));
     }
 
     /// What each question that has no answer is refused for.
