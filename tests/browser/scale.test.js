@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 
 import { longestTask } from './harness/browser.js';
 import { scene } from './harness/scene.js';
-import { EMPTY_MODULE, job } from './harness/server.js';
+import { job } from './harness/server.js';
+import { EMPTY_MODULE } from './harness/guests.js';
 import { until } from './harness/wait.js';
 
 /** Longer than this no task may keep a page from answering, in milliseconds. */
