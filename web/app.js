@@ -6,7 +6,7 @@ import { connection } from './lib/connection.js';
 import { $, fill, h, isTyping, newId, set, text } from './lib/dom.js';
 import { openDialog } from './lib/overlay.js';
 import { duration } from './lib/time.js';
-import { announce, button, empty, icon } from './lib/ui.js';
+import { announce, button, emptyPage, icon } from './lib/ui.js';
 import { NAV, VIEWS } from './views/index.js';
 
 /** @type {HTMLElement} */
@@ -47,7 +47,7 @@ async function route(anew = false) {
   const title = (/** @type {string} */ words) => { document.title = words ? `${words} · kiln` : 'kiln'; };
   if (!found) {
     title('Not found');
-    fill(root, empty('There is no such page', h('a', { class: 'button', href: '#/' }, 'To the overview')));
+    fill(root, emptyPage('There is no such page', h('a', { class: 'button', href: '#/' }, 'To the overview')));
     return;
   }
   try {
@@ -62,7 +62,7 @@ async function route(anew = false) {
     if (leave.signal.aborted) return;
     console.error(error);
     const words = error instanceof ApiError ? error.message : String(error);
-    fill(root, empty('This page could not be shown', h('p', {}, words), button('Try again', () => route(true))));
+    fill(root, emptyPage('This page could not be shown', h('p', {}, words), button('Try again', () => route(true))));
   }
 }
 
@@ -128,6 +128,7 @@ const button_ = $('#connection');
 /** @type {HTMLElement} */
 const banner = $('#banner');
 
+let wasLost = false;
 function showConnection() {
   const { state, trouble, lostAt } = connection;
   set(button_, { 'data-state': state });
@@ -136,7 +137,9 @@ function showConnection() {
   const words = lost ? 'Connection to kiln lost. What is shown is how it was; trying again.' : trouble ? `kiln is not well: ${trouble}` : '';
   banner.hidden = !words;
   banner.dataset.kind = lost ? 'lost' : 'trouble';
-  if (words) fill(banner, h('span', { class: 'grow' }, words), lost && h('span', { class: 'small', 'aria-hidden': 'true' }, ago()));
+  fill(banner, words && h('span', { class: 'grow' }, words), lost && h('span', { class: 'small', 'aria-hidden': 'true' }, ago()));
+  if (wasLost && state === 'live') announce('Connected again');
+  wasLost = lost || (wasLost && state !== 'live');
   text($('#connection-detail'), words || 'What is shown is followed as it changes.');
   if (lost || state === 'paused') root.dataset.stale = state;
   else delete root.dataset.stale;

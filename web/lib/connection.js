@@ -5,6 +5,7 @@
 //   live, lost ──tab hidden──▶ paused ──tab shown──▶ lost (until the first answer)
 
 import { ApiError, send } from './api.js';
+import { stopClock } from './time.js';
 
 /** @typedef {'loading' | 'live' | 'lost' | 'paused'} State */
 
@@ -51,6 +52,7 @@ class Connection extends EventTarget {
     const state = this.state;
     if (state === 'lost' && Number.isNaN(this.lostAt)) this.lostAt = Date.now();
     if (state === 'live' || state === 'loading') this.lostAt = NaN;
+    stopClock(this.lostAt);
     const told = `${state} ${this.trouble}`;
     if (told === this.#told) return;
     this.#told = told;

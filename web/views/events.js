@@ -5,7 +5,7 @@ import { atMost, fill, h, set, text } from '../lib/dom.js';
 import { count, plural } from '../lib/format.js';
 import { Table } from '../lib/table.js';
 import { ago, exactly, serverNow } from '../lib/time.js';
-import { announce, badge, button, empty, icon, setBadge, stateIcon } from '../lib/ui.js';
+import { announce, badge, button, empty, emptyPage, icon, setBadge, stateIcon } from '../lib/ui.js';
 import { cronHref, jobHref, podHref } from './index.js';
 
 /** @typedef {import('../lib/events.js').EventRecord} EventRecord */
@@ -50,7 +50,7 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
         text(cell, ago(e.at, now));
         cell.title = exactly(e.at);
       } },
-      { id: 'reason', label: 'Reason', width: 'minmax(140px, 1fr)', phone: 'minmax(0, 1fr)', compare: (a, b) => (a.reason < b.reason ? -1 : a.reason > b.reason ? 1 : 0), make: (cell) => {
+      { id: 'reason', label: 'Reason', width: 'minmax(176px, 1.2fr)', phone: 'minmax(0, 1fr)', compare: (a, b) => (a.reason < b.reason ? -1 : a.reason > b.reason ? 1 : 0), make: (cell) => {
         const element = badge('none', '');
         const sub = h('span', { class: 'sub phone' });
         cell.append(element, sub);
@@ -80,7 +80,7 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
     h('div', { class: 'toolbar' }, h('div', { class: 'search' }, icon('search'), search), h('div', { class: 'chips', role: 'group', 'aria-label': 'Types' }, chips.map((c) => c.chip))), table.element);
 
   const update = (asked = false) => {
-    if (informer.error) return fill(root, empty('The events cannot be listed', h('p', {}, informer.error.message)));
+    if (informer.error) return fill(root, emptyPage('The events cannot be listed', h('p', {}, informer.error.message)));
     if (paused && !asked) return;
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     /** @type {EventRecord[]} */

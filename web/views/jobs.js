@@ -9,7 +9,7 @@ import { count, percent, plural } from '../lib/format.js';
 import { JOB_STATES, JOB_WORDS, completionsOf, durationInWords, durationOf, inWords, progressOf, summaryOf } from '../lib/job.js';
 import { Table } from '../lib/table.js';
 import { ago, exactly, serverNow } from '../lib/time.js';
-import { announce, badge, button, empty, icon, progressBar, setBadge, stateIcon } from '../lib/ui.js';
+import { announce, badge, button, empty, emptyPage, icon, progressBar, setBadge, stateIcon } from '../lib/ui.js';
 import { cronHref, jobHref } from './index.js';
 
 /** @typedef {import('../lib/job.js').JobRecord} JobRecord */
@@ -78,7 +78,7 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
 
   /** @param {boolean} [asked] by the user, not by a change of the Jobs */
   function update(asked = false) {
-    if (informer.error) return fill(root, empty('The Jobs cannot be listed', h('p', {}, informer.error.message)));
+    if (informer.error) return fill(root, emptyPage('The Jobs cannot be listed', h('p', {}, informer.error.message)));
     const matches = jobFilter(search.value);
     /** @type {JobRecord[]} */
     const rows = [];
