@@ -219,7 +219,7 @@ export class CellMap {
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: rows, PageUp: -rows, Home: -Infinity, End: Infinity };
     if (event.key === 'Enter' && this.#active >= 0) this.#options.open(this.#active);
     else if (event.key === 'f' || event.key === 'F') this.nextFailure(event.key === 'f' ? 1 : -1);
-    else if (event.key in steps) this.go(this.#active < 0 ? 0 : this.#active + steps[event.key]);
+    else if (event.key in steps) this.go(this.#active < 0 && Number.isFinite(steps[event.key]) ? 0 : this.#active + steps[event.key]);
     else return;
     event.preventDefault();
     event.stopPropagation();
