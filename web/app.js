@@ -23,6 +23,8 @@ fill($('#nav'), NAV.map(({ id, label, href }) => h('a', { href, id: `nav-${id}` 
 /** @type {AbortController | null} */
 let current = null;
 let shown = '';
+/** The address that is shown, with what the view itself has put into it. */
+let known = '';
 
 function address() {
   const hash = location.hash.replace(/^#/, '') || '/';
@@ -33,7 +35,8 @@ function address() {
 /** Shows the view of the address. @param {boolean} [anew] also if it is shown already */
 async function route(anew = false) {
   const { path, query } = address();
-  if (path === shown && !anew) return;
+  if (location.hash === known && shown && !anew) return;
+  known = location.hash;
   const isFirst = shown === '';
   shown = path;
   current?.abort();
@@ -54,7 +57,7 @@ async function route(anew = false) {
     const { show } = await found.view.load();
     if (leave.signal.aborted) return;
     const params = (found.match ?? []).slice(1).map(decode);
-    await show({ root, params, query, setQuery, namespace: chooser.value, signal: leave.signal, title, restored: false });
+    await show({ root, params, query, setQuery, namespace: chooser.value, signal: leave.signal, title });
     // The keyboard and a screen reader go on at the new page, not at the link that led there.
     if (!isFirst && !anew && !root.contains(document.activeElement)) main.focus({ preventScroll: true });
     if (!isFirst) announce(document.title);
@@ -86,7 +89,8 @@ function setQuery(changes) {
     else query.delete(name);
   }
   const rest = String(query);
-  history.replaceState(null, '', `#${path}${rest ? `?${rest}` : ''}`);
+  known = `#${path}${rest ? `?${rest}` : ''}`;
+  history.replaceState(null, '', known);
 }
 
 addEventListener('hashchange', () => route());

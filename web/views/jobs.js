@@ -15,6 +15,9 @@ import { cronHref, jobHref } from './index.js';
 /** @typedef {import('../lib/job.js').JobRecord} JobRecord */
 /** @typedef {import('../lib/job.js').JobState} JobState */
 
+/** Where the table was when it was left, so that going back leads to the same rows. */
+let left = { query: '', top: 0 };
+
 /** @param {import('./index.js').Context} context */
 export function show({ root, query, setQuery, namespace, signal, title }) {
   title('Jobs');
@@ -146,8 +149,14 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   const soon = atMost(update, () => (informer.records.size > 2000 ? 500 : informer.records.size > 300 ? 200 : 50), signal);
   informer.subscribe(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
-  signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
+  signal.addEventListener('abort', () => {
+    clearInterval(clock);
+    table.destroy();
+  });
+  table.element.addEventListener('scroll', () => { left = { query: location.hash, top: table.element.scrollTop }; });
+  const { top } = left.query === location.hash ? left : { top: 0 };
   update();
+  if (top > 0) table.element.scrollTop = top;
 }
 
 const text_ = (/** @type {string} */ a, /** @type {string} */ b) => (a < b ? -1 : a > b ? 1 : 0);

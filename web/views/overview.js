@@ -155,10 +155,10 @@ export function show({ root, namespace, signal, title }) {
     drawRate();
   }, 1000);
   function drawRate() {
-    const rates = throughput.rates(120, 1);
+    const rates = throughput.rates(120, namespace);
     speed.update(rates);
     rateLine.update(rates.slice(-40).map((r) => r.succeeded + r.failed));
-    text(rateNumber, digits(throughput.rate(3)));
+    text(rateNumber, digits(throughput.rate(3, namespace)));
   }
   signal.addEventListener('abort', () => {
     clearInterval(clock);
