@@ -126,7 +126,7 @@ onTokenNeeded(async (wrong) => {
 
 // Whether it is true now.
 
-const WORDS = { loading: 'Connecting', live: 'Live', lost: 'Connection lost', paused: 'Paused' };
+const WORDS = { loading: 'Loading', live: 'Live', lost: 'Connection lost', paused: 'Paused' };
 const button_ = $('#connection');
 /** @type {HTMLElement} */
 const banner = $('#banner');

@@ -10,13 +10,31 @@ test('colours and weights are kept', () => {
   for (const [line, expected] of /** @type {[string, any][]} */ ([
     ['plain', [{ text: 'plain', look: null }]],
     ['', []],
-    ['\x1b[31mred\x1b[0m plain', [{ text: 'red', look: { fg: '1' } }, { text: ' plain', look: null }]],
+    [
+      '\x1b[31mred\x1b[0m plain',
+      [
+        { text: 'red', look: { fg: '1' } },
+        { text: ' plain', look: null },
+      ],
+    ],
     ['\x1b[1;92;44mx', [{ text: 'x', look: { bold: true, fg: '10', bg: '4' } }]],
     ['\x1b[38;5;208mx', [{ text: 'x', look: { fg: '#ff8700' } }]],
-    ['\x1b[38;5;9mx\x1b[48;5;250my', [{ text: 'x', look: { fg: '9' } }, { text: 'y', look: { fg: '9', bg: '#bcbcbc' } }]],
+    [
+      '\x1b[38;5;9mx\x1b[48;5;250my',
+      [
+        { text: 'x', look: { fg: '9' } },
+        { text: 'y', look: { fg: '9', bg: '#bcbcbc' } },
+      ],
+    ],
     ['\x1b[38;2;1;2;3mx', [{ text: 'x', look: { fg: '#010203' } }]],
     ['\x1b[38:2:1:2:3mx', [{ text: 'x', look: { fg: '#010203' } }]],
-    ['\x1b[3;4;7;9mx\x1b[23;24;27;29my', [{ text: 'x', look: { italic: true, underline: true, inverse: true, strike: true } }, { text: 'y', look: null }]],
+    [
+      '\x1b[3;4;7;9mx\x1b[23;24;27;29my',
+      [
+        { text: 'x', look: { italic: true, underline: true, inverse: true, strike: true } },
+        { text: 'y', look: null },
+      ],
+    ],
     ['\x1b[mx', [{ text: 'x', look: null }]],
     ['\x9b32mx', [{ text: 'x', look: { fg: '2' } }]],
   ])) {
@@ -25,7 +43,15 @@ test('colours and weights are kept', () => {
 });
 
 test('colours out of range and cut off are none', () => {
-  for (const line of ['\x1b[38;5;256mx', '\x1b[38;2;1;2mx', '\x1b[38;2;1;2;300mx', '\x1b[38mx', '\x1b[38;5mx', '\x1b[999mx', '\x1b[38;7;1mx']) {
+  for (const line of [
+    '\x1b[38;5;256mx',
+    '\x1b[38;2;1;2mx',
+    '\x1b[38;2;1;2;300mx',
+    '\x1b[38mx',
+    '\x1b[38;5mx',
+    '\x1b[999mx',
+    '\x1b[38;7;1mx',
+  ]) {
     const look = parse(line).pieces[0].look;
     assert.ok(!look?.fg?.startsWith('#'), line.slice(1));
   }
@@ -71,9 +97,20 @@ test('long lines of escapes take no time', () => {
 });
 
 test('each colour can be read on each ground', () => {
-  const colours = ['#000000', '#ffffff', '#101318', '#f8f9fb', '#ff0000', '#00ff00', '#0000ff', '#808080', ...Array.from({ length: 16 }, (_, i) => ground(String(i)))];
+  const colours = [
+    '#000000',
+    '#ffffff',
+    '#101318',
+    '#f8f9fb',
+    '#ff0000',
+    '#00ff00',
+    '#0000ff',
+    '#808080',
+    ...Array.from({ length: 16 }, (_, i) => ground(String(i))),
+  ];
   for (const on of colours) {
-    for (const colour of colours) assert.ok(contrast(readable(colour, on), on) >= 4.5, `${colour} on ${on}: ${readable(colour, on)}`);
+    for (const colour of colours)
+      assert.ok(contrast(readable(colour, on), on) >= 4.5, `${colour} on ${on}: ${readable(colour, on)}`);
   }
   assert.equal(readable('#ffffff', '#000000'), '#ffffff');
 });

@@ -22,19 +22,32 @@ test('lines come out whole, however they came in', () => {
 test('times are told from the text', () => {
   const log = new LogLines();
   log.add('2026-11-26T09:23:30.530787044Z hello world\nno time here\n2026-11-26T09:23:30Z x\n');
-  assert.deepEqual(log.lines.map(({ at, text }) => [at, text]), [['2026-11-26T09:23:30.530787044Z', 'hello world'], ['', 'no time here'], ['2026-11-26T09:23:30Z', 'x']]);
+  assert.deepEqual(
+    log.lines.map(({ at, text }) => [at, text]),
+    [
+      ['2026-11-26T09:23:30.530787044Z', 'hello world'],
+      ['', 'no time here'],
+      ['2026-11-26T09:23:30Z', 'x'],
+    ],
+  );
 });
 
 test('a colour goes on over lines', () => {
   const log = new LogLines();
   log.add('\x1b[31mred\nstill\x1b[0m\nplain\n');
-  assert.deepEqual(log.lines.map((line) => line.look), [null, { fg: '1' }, null]);
+  assert.deepEqual(
+    log.lines.map((line) => line.look),
+    [null, { fg: '1' }, null],
+  );
 });
 
 test('memory is bounded, also by one line without an end', () => {
   const log = new LogLines();
   for (let i = 0; i < 230; i++) log.add('x\n'.repeat(1000));
-  assert.ok(log.lines.length <= 205_000 && log.dropped + log.lines.length === 230_000, `${log.lines.length} ${log.dropped}`);
+  assert.ok(
+    log.lines.length <= 205_000 && log.dropped + log.lines.length === 230_000,
+    `${log.lines.length} ${log.dropped}`,
+  );
   const long = new LogLines();
   for (let i = 0; i < 100; i++) long.add('y'.repeat(10_000));
   long.end();
@@ -49,7 +62,10 @@ test('rows are those of a terminal', () => {
   const rows = new Rows();
   rows.measure(log, 10);
   assert.deepEqual([rows.total, rows.start(0), rows.start(1), rows.start(2), rows.start(3)], [6, 0, 1, 4, 5]);
-  assert.deepEqual([0, 1, 3, 4, 5, 99].map((row) => rows.lineAt(row)), [0, 1, 1, 2, 3, 3]);
+  assert.deepEqual(
+    [0, 1, 3, 4, 5, 99].map((row) => rows.lineAt(row)),
+    [0, 1, 1, 2, 3, 3],
+  );
   log.add('more\n');
   rows.measure(log, 10);
   assert.equal(rows.total, 7);
@@ -58,11 +74,25 @@ test('rows are those of a terminal', () => {
 });
 
 test('what is found is marked across pieces', () => {
-  const pieces = [{ text: 'Hello Wo', look: null }, { text: 'rld hello', look: { fg: '1' } }];
+  const pieces = [
+    { text: 'Hello Wo', look: null },
+    { text: 'rld hello', look: { fg: '1' } },
+  ];
   assert.deepEqual(withHits(pieces, 'o world'), [
-    { text: 'Hell', look: null, hit: false }, { text: 'o Wo', look: null, hit: true }, { text: 'rld', look: { fg: '1' }, hit: true }, { text: ' hello', look: { fg: '1' }, hit: false },
+    { text: 'Hell', look: null, hit: false },
+    { text: 'o Wo', look: null, hit: true },
+    { text: 'rld', look: { fg: '1' }, hit: true },
+    { text: ' hello', look: { fg: '1' }, hit: false },
   ]);
   assert.equal(withHits(pieces, 'hello').filter((piece) => piece.hit).length, 2);
-  assert.deepEqual(withHits(pieces, ''), pieces.map((piece) => ({ ...piece, hit: false })));
-  assert.equal(withHits([{ text: 'aaaa', look: null }], 'aa').map((piece) => piece.text).join('|'), 'aa|aa');
+  assert.deepEqual(
+    withHits(pieces, ''),
+    pieces.map((piece) => ({ ...piece, hit: false })),
+  );
+  assert.equal(
+    withHits([{ text: 'aaaa', look: null }], 'aa')
+      .map((piece) => piece.text)
+      .join('|'),
+    'aa|aa',
+  );
 });

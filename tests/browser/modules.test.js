@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 
 import { scene } from './harness/scene.js';
-import { EMPTY_MODULE, job } from './harness/server.js';
+import { job } from './harness/server.js';
+import { EMPTY_MODULE } from './harness/guests.js';
 import { until } from './harness/wait.js';
 
 scene('modules are listed with what they are, what they use and who uses them', {}, async ({ server, page, open }) => {

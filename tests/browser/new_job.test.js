@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 
 import { scene } from './harness/scene.js';
-import { EMPTY_MODULE, example } from './harness/server.js';
+import { example } from './harness/server.js';
+import { EMPTY_MODULE } from './harness/guests.js';
 import { until } from './harness/wait.js';
 
 /** The browser's console tells of each refusal. */

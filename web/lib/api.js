@@ -23,6 +23,8 @@ export class ApiError extends Error {
     this.code = code;
     this.reason = reason;
     this.causes = causes;
+    /** With 410 of a list: where the rest can be had. */
+    this.more = '';
   }
 
   /** The server did not answer at all, or could not now: the same may work later. */
@@ -136,7 +138,9 @@ export async function refusal(response) {
   const text = await response.text().catch(() => '');
   try {
     const status = JSON.parse(text);
-    return new ApiError(response.status, status.reason ?? '', status.message ?? text, status.details?.causes ?? []);
+    const error = new ApiError(response.status, status.reason ?? '', status.message ?? text, status.details?.causes ?? []);
+    error.more = status.metadata?.continue ?? '';
+    return error;
   } catch {
     return new ApiError(response.status, response.statusText, text.slice(0, 500) || `the server answered ${response.status}`);
   }
@@ -182,19 +186,32 @@ export async function patch(path, fields) {
  */
 export const remove = (path) => write('DELETE', path, { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' });
 
+/** Objects of a page: so few that parsing one is a task of some milliseconds. */
+const PAGE = 250;
+
 /**
- * A collection page by page, as it was at one moment. Each page is parsed by itself, so that no task is long.
+ * A collection page by page, as it was at one moment. If that moment is too long ago for the server before all pages are
+ * there, the rest is as it is now: `mixed` says so.
  * @param {string} path
  * @param {{labelSelector?: string, fieldSelector?: string}} [query]
  * @param {AbortSignal} [signal]
- * @returns {AsyncGenerator<{items: any[], revision: string, left: number}>}
+ * @returns {AsyncGenerator<{items: any[], revision: string, left: number, mixed: boolean}>}
  */
 export async function* pages(path, query, signal) {
   let more = '';
+  let mixed = false;
   do {
-    const page = await get(path, { query: { ...query, limit: 500, continue: more }, signal });
+    let page;
+    try {
+      page = await get(path, { query: { ...query, limit: PAGE, continue: more }, signal });
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === 410 && error.more && error.more !== more)) throw error;
+      more = error.more;
+      mixed = true;
+      continue;
+    }
     more = page.metadata?.continue ?? '';
-    yield { items: page.items ?? [], revision: page.metadata?.resourceVersion ?? '', left: page.metadata?.remainingItemCount ?? 0 };
+    yield { items: page.items ?? [], revision: page.metadata?.resourceVersion ?? '', left: page.metadata?.remainingItemCount ?? 0, mixed };
   } while (more);
 }
 

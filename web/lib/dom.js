@@ -144,6 +144,28 @@ export async function inSlices(items, each, signal) {
   }
 }
 
+/**
+ * Runs something soon after it is asked for, and not more often than `wait` says: what is shown of many things that change
+ * all the time need not be worked out for each change.
+ * @param {() => void} run
+ * @param {() => number} wait milliseconds from one run to the next
+ * @param {AbortSignal} signal
+ */
+export function atMost(run, wait, signal) {
+  let last = -Infinity;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let due;
+  signal.addEventListener('abort', () => clearTimeout(due));
+  return () => {
+    if (signal.aborted) return;
+    due ??= setTimeout(() => {
+      due = undefined;
+      last = performance.now();
+      run();
+    }, Math.max(0, last + wait() - performance.now()));
+  };
+}
+
 /** Whether the keyboard's letters go into a text that is being written. @param {EventTarget | null} target */
 export function isTyping(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));

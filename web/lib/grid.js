@@ -113,24 +113,35 @@ export class CellMap {
     const last = Math.min(this.#options.size(), (Math.ceil((top + height) / pitch) + 1) * columns);
     const gap = pitch >= 13 ? 3 : pitch >= 10 ? 2 : 1;
     const size = pitch - gap;
-    /** @type {number[][]} */
-    const by = [[], [], [], [], [], []];
-    for (let i = first; i < last; i++) by[this.#options.state(i)].push(i);
     const x = (/** @type {number} */ i) => (i % columns) * pitch;
     const y = (/** @type {number} */ i) => Math.floor(i / columns) * pitch - top;
-    by.forEach((cells, state) => {
-      context.fillStyle = this.#colours[state];
-      context.strokeStyle = this.#colours[state];
-      context.lineWidth = 1;
-      for (const i of cells) {
-        if (state === CELL.none) context.strokeRect(x(i) + 0.5, y(i) + 0.5, size - 1, size - 1);
-        else if (size >= 7 && context.roundRect) {
-          context.beginPath();
-          context.roundRect(x(i), y(i), size, size, size > 10 ? 3 : 1.5);
-          context.fill();
-        } else context.fillRect(x(i), y(i), size, size);
+    /** @type {number[][]} */
+    const by = [[], [], [], [], [], []];
+    if (size < 8) {
+      // Neighbours of one state are one rectangle, cut apart afterwards: most of a large map is alike.
+      for (let i = first; i < last;) {
+        const state = this.#options.state(i);
+        const end = Math.min(last, (Math.floor(i / columns) + 1) * columns);
+        let to = i + 1;
+        while (to < end && this.#options.state(to) === state) to++;
+        context.fillStyle = this.#colours[state];
+        context.fillRect(x(i), y(i), (to - i) * pitch - gap, size);
+        if (state === CELL.failed || state === CELL.waiting || state === CELL.running) for (; i < to; i++) by[state].push(i);
+        i = to;
       }
-    });
+      for (let column = 1; column < columns; column++) context.clearRect(column * pitch - gap, 0, gap, height);
+    } else {
+      for (let i = first; i < last; i++) by[this.#options.state(i)].push(i);
+      by.forEach((cells, state) => {
+        context.fillStyle = this.#colours[state];
+        context.strokeStyle = this.#colours[state];
+        context.lineWidth = 1;
+        context.beginPath();
+        for (const i of cells) context.roundRect(x(i) + (state ? 0 : 0.5), y(i) + (state ? 0 : 0.5), size - (state ? 0 : 1), size - (state ? 0 : 1), size > 10 ? 3 : 2);
+        if (state === CELL.none) context.stroke();
+        else context.fill();
+      });
+    }
     this.#signs(context, by, x, y, size);
     if (this.#active >= first && this.#active < last) {
       context.strokeStyle = this.#other.accent;
@@ -208,7 +219,7 @@ export class CellMap {
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: rows, PageUp: -rows, Home: -Infinity, End: Infinity };
     if (event.key === 'Enter' && this.#active >= 0) this.#options.open(this.#active);
     else if (event.key === 'f' || event.key === 'F') this.nextFailure(event.key === 'f' ? 1 : -1);
-    else if (event.key in steps) this.go(this.#active < 0 ? 0 : this.#active + steps[event.key]);
+    else if (event.key in steps) this.go(this.#active < 0 && Number.isFinite(steps[event.key]) ? 0 : this.#active + steps[event.key]);
     else return;
     event.preventDefault();
     event.stopPropagation();

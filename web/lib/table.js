@@ -41,6 +41,9 @@ import { icon } from './ui.js';
  * @typedef {{element: HTMLElement, updates: ((record: R, now: number) => void)[], check: HTMLInputElement | null, index: number, record: R | null}} Slot
  */
 
+/** What columns of these widths need at least, with their gaps. @param {string[]} widths */
+const leastWidth = (widths) => widths.reduce((sum, width) => sum + Number(/\d+/.exec(width)?.[0] ?? 0) + 12, 12);
+
 /** Rows beyond the edges, so that scrolling shows no gaps. */
 const SPARE = 6;
 
@@ -77,6 +80,7 @@ export class Table {
       'aria-colcount': columns.length + check.length,
       style: {
         '--columns': [...check, ...columns.map((c) => c.width)].join(' '),
+        '--table-width': `${leastWidth([...check, ...columns.map((c) => c.width)])}px`,
         '--columns-phone': [...check, ...onPhone.map((c) => c.phone)].join(' '),
       },
       onscroll: () => this.#later(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
@@ -90,7 +94,10 @@ export class Table {
   #observer = new ResizeObserver(() => {
     // A row is as high as the style says, which depends on the width of the page.
     const row = Number.parseFloat(getComputedStyle(document.documentElement).getPropertyValue('--row'));
-    if (row > 0) this.#rowHeight = row;
+    if (row > 0 && row !== this.#rowHeight) {
+      this.#rowHeight = row;
+      for (const slot of this.#slots) slot.index = -1;
+    }
     this.#layout();
     this.#draw(true);
   });
@@ -195,11 +202,12 @@ export class Table {
     slot.index = i;
     slot.record = record;
     slot.element.hidden = record === null;
-    if (record === null) return;
+    // Also without a record: one may come, at the place where the slot is then taken to be.
     if (moved) {
       slot.element.style.transform = `translateY(${i * this.#rowHeight}px)`;
       slot.element.setAttribute('aria-rowindex', String(i + 2));
     }
+    if (record === null) return;
     slot.element.classList.toggle('active', i === this.#active);
     if (slot.check) {
       const selected = this.selection.has(this.#options.key(record));

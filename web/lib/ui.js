@@ -40,7 +40,7 @@ export function stateIcon(state) {
   const shapes = {
     succeeded: () => [s('circle', { cx: 8, cy: 8, r: 7, fill: 'currentColor' }), s('path', { d: 'M5 8.200 7.200 10.400 11 6', ...cut })],
     failed: () => [s('path', { d: 'M5.100 1h5.800L15 5.100v5.800L10.900 15H5.100L1 10.900V5.100z', fill: 'currentColor' }), s('path', { d: 'M5.700 5.700l4.600 4.600M10.300 5.700l-4.600 4.600', ...cut })],
-    running: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line, opacity: 0.3 }), s('path', { class: 'turn', d: 'M8 2a6 6 0 0 1 6 6', ...line, 'stroke-width': 2 }), s('circle', { cx: 8, cy: 8, r: 2.200, fill: 'currentColor' })],
+    running: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line, opacity: 0.3 }), s('path', { d: 'M8 2a6 6 0 0 1 6 6', ...line, 'stroke-width': 2 }), s('circle', { cx: 8, cy: 8, r: 2.200, fill: 'currentColor' })],
     waiting: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line, 'stroke-dasharray': '2.200 2.200' }), s('path', { d: 'M8 5v3.200l2 1.400', ...line })],
     suspended: () => [s('rect', { x: 2, y: 2, width: 12, height: 12, rx: 3, ...line }), s('path', { d: 'M6.300 5.800v4.400M9.700 5.800v4.400', ...line })],
     deleting: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line }), s('path', { d: 'M5.500 8h5', ...line })],

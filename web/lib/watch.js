@@ -1,14 +1,16 @@
 // A collection as it is now: a list in pages, then a watch from there, for as long as somebody wants it.
 //
 //   list ─all pages─▶ watch ──event──▶ watch
-//   watch ──ends, fails──▶ wait (back-off) ──▶ watch from the last revision; 410 or 504: list
+//   watch ──ends, fails──▶ wait (back-off) ──▶ watch from the last revision
+//   watch ──410 (too far behind), 504──▶ wait (back-off) ──▶ list: what changes faster than it can be read is looked at
+//         now and then, and is followed again when it is quiet
 //   any ──tab hidden, connection dead──▶ rest ──shown, back──▶ watch from the last revision
 //
 // Objects are reduced to records as they come, so that ten thousand of them cost little. Parsing is cut into slices.
 
 import { ApiError, get, pages } from './api.js';
 import { connection } from './connection.js';
-import { breathe } from './dom.js';
+import { breathe, inSlices } from './dom.js';
 import { lines } from './stream.js';
 
 /** @typedef {import('./connection.js').State} State */
@@ -106,6 +108,7 @@ export class Informer {
   async #run() {
     const { path } = this.#options;
     let wait = FIRST_WAIT;
+    let behind = FIRST_WAIT;
     while (!this.#stop.signal.aborted) {
       this.#rest = new AbortController();
       if (connection.isHidden) {
@@ -119,12 +122,15 @@ export class Informer {
         if (!this.#revision) await this.#list(signal);
         await this.#watch(signal);
         // Ended by the server: it stops, or it has had enough.
-        if (Date.now() - begun > 5_000) wait = FIRST_WAIT;
+        if (Date.now() - begun > 5_000) wait = behind = FIRST_WAIT;
       } catch (error) {
         if (this.#stop.signal.aborted) return;
         if (error instanceof ApiError && (error.code === 410 || error.code === 504)) {
           this.#revision = '';
-          if (Date.now() - begun > 1_000) continue;
+          this.#become('loading');
+          await this.#pause(behind);
+          behind = Math.min(behind * 2, LONGEST_WAIT);
+          continue;
         } else if (error instanceof ApiError && !error.isTransient && error.code < 500) {
           this.error = error;
           connection.forget(this);
@@ -162,15 +168,16 @@ export class Informer {
     const found = new Set();
     let revision = '';
     for await (const page of pages(path, query, signal)) {
-      for (const object of page.items) {
+      await inSlices(page.items, (object) => {
         const uid = object.metadata.uid;
         found.add(uid);
         const before = this.records.get(uid);
         const record = reduce(object, before);
         this.records.set(uid, record);
         seen?.(record, before);
-      }
-      revision = page.revision;
+      });
+      // The events after the first page's moment are those that the other pages do not have.
+      revision ||= page.revision;
       this.left = page.left;
       this.#changed();
       await breathe();

@@ -187,7 +187,7 @@ function columns(zone, anyNamespace) {
         cell.append(h('div', { class: 'row-actions' }, run, pause, drop));
         return (cron) => {
           shown = cron;
-          set(run, { 'aria-label': `Run ${cron.name} now` });
+          set(run, { 'aria-label': `Run now: ${cron.name}` });
           text(pause, cron.suspended ? 'Resume' : 'Suspend');
           set(pause, { 'aria-label': `${cron.suspended ? 'Resume' : 'Suspend'} ${cron.name}` });
           set(drop, { 'aria-label': `Delete ${cron.name}`, title: 'Delete' });

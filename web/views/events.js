@@ -1,7 +1,7 @@
 // All events of all objects, as they happen.
 
 import { eventsOf } from '../lib/events.js';
-import { fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, text } from '../lib/dom.js';
 import { count, plural } from '../lib/format.js';
 import { Table } from '../lib/table.js';
 import { ago, exactly, serverNow } from '../lib/time.js';
@@ -99,14 +99,9 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
     if (asked) announce(plural(rows.length, 'event'));
     table.setRows(rows);
   };
-  let last = -Infinity;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let due;
-  informer.subscribe(() => {
-    const wait = informer.records.size > 20_000 ? 2000 : informer.records.size > 2000 ? 600 : 100;
-    due ??= setTimeout(() => (due = undefined, last = performance.now(), update()), Math.max(0, last + wait - performance.now()));
-  }, signal);
+  const soon = atMost(update, () => (informer.records.size > 20_000 ? 2000 : informer.records.size > 2000 ? 600 : 100), signal);
+  informer.subscribe(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
-  signal.addEventListener('abort', () => (clearInterval(clock), clearTimeout(due), table.destroy()));
+  signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
   update();
 }

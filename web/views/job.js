@@ -2,7 +2,7 @@
 
 import { ACTIONS, doWith } from '../lib/actions.js';
 import { ApiError, get, pathOf } from '../lib/api.js';
-import { fill, h, set } from '../lib/dom.js';
+import { atMost, fill, h, set } from '../lib/dom.js';
 import { yamlView } from '../lib/editor.js';
 import { eventList } from '../lib/events.js';
 import { explainJob } from '../lib/explain.js';
@@ -25,7 +25,8 @@ import { podTable } from './job_pods.js';
  * @property {Informer<PodRecord>} pods of all its attempts
  * @property {PodMap} map
  * @property {() => PodRecord[]} current the pods of its present attempt
- * @property {(listener: () => void, signal: AbortSignal) => void} changed
+ * @property {(listener: () => void, signal: AbortSignal) => void} changed tells of changes of the Job and of its pods
+ * @property {() => number} pace milliseconds between two looks at all pods
  */
 
 /** @param {import('./index.js').Context} context */
@@ -98,6 +99,7 @@ function page(root, first, informer, { query, setQuery }, signal) {
       const all = [...pods.records.values()];
       return Number.isNaN(began) ? all : all.filter((pod) => pod.created >= began || pod.state === 'running');
     },
+    pace: () => (pods.records.size > 20_000 ? 2000 : pods.records.size > 2000 ? 600 : 50),
     changed: (listener, until) => {
       informer.subscribe(listener, until);
       pods.subscribe(listener, until);
@@ -152,8 +154,9 @@ function page(root, first, informer, { query, setQuery }, signal) {
     }
     tabs.setLabel('pods', pods.records.size ? `Pods ${pods.records.size.toLocaleString('en-US')}` : 'Pods');
   };
-  shared.changed(draw, signal);
-  const clock = setInterval(draw, 1000);
+  const soon = atMost(draw, shared.pace, signal);
+  shared.changed(soon, signal);
+  const clock = setInterval(soon, 1000);
   signal.addEventListener('abort', () => clearInterval(clock));
   draw();
 

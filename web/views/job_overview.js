@@ -2,7 +2,7 @@
 
 import { bins, bytes, compact, count, percentile, plural } from '../lib/format.js';
 import { histogram, swatch } from '../lib/chart.js';
-import { fill, h, inSlices, text } from '../lib/dom.js';
+import { atMost, fill, h, inSlices, text } from '../lib/dom.js';
 import { timelineOf } from '../lib/explain.js';
 import { CELL, CELL_WORDS, CellMap } from '../lib/grid.js';
 import { recordOf, durationOf } from '../lib/job.js';
@@ -82,8 +82,9 @@ export function overview(panel, shared, signal) {
       fill(about, facts(entries), labels('Labels', job.metadata.labels));
     }
   };
-  shared.changed(draw, signal);
-  const clock = setInterval(draw, 1000);
+  const soon = atMost(draw, shared.pace, signal);
+  shared.changed(soon, signal);
+  const clock = setInterval(soon, 1000);
   signal.addEventListener('abort', () => clearInterval(clock));
   draw();
   void distribute(shared, distributions, signal);

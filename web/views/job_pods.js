@@ -1,7 +1,7 @@
 // The pods of a Job as a table: the same as the map, to read and to sort.
 
 import { bytes, compact, count, plural } from '../lib/format.js';
-import { fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, text } from '../lib/dom.js';
 import { POD_WORDS, podSummary } from '../lib/pod.js';
 import { Table } from '../lib/table.js';
 import { ago, duration, exactly, serverNow } from '../lib/time.js';
@@ -107,14 +107,9 @@ export function podTable(panel, { pods, map, changed }, { query, setQuery }, sig
     if (asked) announce(plural(rows.length, 'pod'));
     table.setRows(rows);
   };
-  let last = -Infinity;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let due;
-  changed(() => {
-    const wait = pods.records.size > 20_000 ? 2000 : pods.records.size > 2000 ? 700 : 100;
-    due ??= setTimeout(() => (due = undefined, last = performance.now(), update()), Math.max(0, last + wait - performance.now()));
-  }, signal);
+  const soon = atMost(update, () => (pods.records.size > 20_000 ? 2000 : pods.records.size > 2000 ? 700 : 100), signal);
+  changed(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
-  signal.addEventListener('abort', () => (clearInterval(clock), clearTimeout(due), table.destroy()));
+  signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
   update();
 }

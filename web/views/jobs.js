@@ -3,7 +3,7 @@
 import { ACTIONS, doWith } from '../lib/actions.js';
 import { sparkline } from '../lib/chart.js';
 import { jobs as allJobs } from '../lib/cluster.js';
-import { fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, text } from '../lib/dom.js';
 import { jobFilter } from '../lib/filter.js';
 import { count, percent, plural } from '../lib/format.js';
 import { JOB_STATES, JOB_WORDS, completionsOf, durationInWords, durationOf, inWords, progressOf, summaryOf } from '../lib/job.js';
@@ -143,19 +143,10 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   }
 
   // With thousands of Jobs and changes in each frame, filtering and sorting twice a second is enough.
-  let last = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let due;
-  informer.subscribe(() => {
-    const wait = informer.records.size > 2000 ? 500 : informer.records.size > 300 ? 200 : 0;
-    const rest = last + wait - performance.now();
-    if (rest <= 0) {
-      last = performance.now();
-      update();
-    } else due ??= setTimeout(() => (due = undefined, last = performance.now(), update()), rest);
-  }, signal);
+  const soon = atMost(update, () => (informer.records.size > 2000 ? 500 : informer.records.size > 300 ? 200 : 50), signal);
+  informer.subscribe(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
-  signal.addEventListener('abort', () => (clearInterval(clock), clearTimeout(due), table.destroy()));
+  signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
   update();
 }
 
@@ -172,7 +163,7 @@ const rank = new Map(JOB_STATES.map((state, i) => [state, i]));
 function columns(namespace, runs) {
   return [
     {
-      id: 'name', label: 'Job', width: 'minmax(180px, 2.4fr)', phone: 'minmax(0, 1fr)', compare: (a, b) => text_(a.name, b.name) || text_(a.namespace, b.namespace),
+      id: 'name', label: 'Job', width: 'minmax(180px, 2fr)', phone: 'minmax(0, 1fr)', compare: (a, b) => text_(a.name, b.name) || text_(a.namespace, b.namespace),
       make: (cell) => {
         const link = h('a', { tabIndex: -1 });
         const of = h('span', { class: 'muted small wide' });
@@ -198,7 +189,7 @@ function columns(namespace, runs) {
       },
     },
     {
-      id: 'why', label: 'What', width: 'minmax(120px, 1.8fr)',
+      id: 'why', label: 'What', width: 'minmax(140px, 2.4fr)',
       make: (cell) => {
         const words = h('span', { class: 'muted' });
         cell.append(words);
@@ -209,7 +200,7 @@ function columns(namespace, runs) {
       },
     },
     {
-      id: 'progress', label: 'Progress', width: '148px', compare: (a, b) => progressOf(a) - progressOf(b),
+      id: 'progress', label: 'Progress', width: '120px', compare: (a, b) => progressOf(a) - progressOf(b),
       make: (cell) => {
         const bar = progressBar('Pods that succeeded');
         const words = h('span', { class: 'small muted' });
@@ -251,7 +242,7 @@ function columns(namespace, runs) {
       },
     },
     {
-      id: 'cron', label: 'CronJob', width: 'minmax(72px, 0.8fr)', compare: (a, b) => text_(a.cron || '\uffff', b.cron || '\uffff'),
+      id: 'cron', label: 'CronJob', width: 'minmax(64px, 0.7fr)', compare: (a, b) => text_(a.cron || '\uffff', b.cron || '\uffff'),
       make: (cell) => {
         const link = h('a', { class: 'secondary', tabIndex: -1 });
         cell.append(link);

@@ -218,7 +218,7 @@ function columns(usersOf) {
         cell.append(h('div', { class: 'row-actions' }, run, drop));
         return (module) => {
           shown = module;
-          set(run, { href: `#/new?module=${encodeURIComponent(reference(module))}`, 'aria-label': `New Job of ${reference(module)}` });
+          set(run, { href: `#/new?module=${encodeURIComponent(reference(module))}`, 'aria-label': `Run ${reference(module)} as a Job` });
           set(drop, { 'aria-label': `Delete ${reference(module)}` });
         };
       },

@@ -5,7 +5,7 @@ import { ApiError, get, pathOf, send } from '../lib/api.js';
 import { legend, sparkline, timeChart } from '../lib/chart.js';
 import { jobs as allJobs, throughput } from '../lib/cluster.js';
 import { connection } from '../lib/connection.js';
-import { fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, text } from '../lib/dom.js';
 import { bytes, compact, count, digits, plural, quantity } from '../lib/format.js';
 import { JOB_WORDS, completionsOf, durationInWords, inWords } from '../lib/job.js';
 import { jobHistory } from '../lib/job_history.js';
@@ -147,16 +147,11 @@ export function show({ root, namespace, signal, title }) {
     }
   }
 
-  let last = -Infinity;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let due;
-  informer.subscribe(() => {
-    const wait = informer.records.size > 2000 ? 700 : 150;
-    due ??= setTimeout(() => (due = undefined, last = performance.now(), draw()), Math.max(0, last + wait - performance.now()));
-  }, signal);
+  const soon = atMost(draw, () => (informer.records.size > 2000 ? 700 : 150), signal);
+  informer.subscribe(soon, signal);
   const clock = setInterval(() => {
     if (connection.isHidden) return;
-    if (performance.now() - last > 900) draw();
+    soon();
     drawRate();
   }, 1000);
   function drawRate() {
@@ -167,7 +162,6 @@ export function show({ root, namespace, signal, title }) {
   }
   signal.addEventListener('abort', () => {
     clearInterval(clock);
-    clearTimeout(due);
     for (const chart of [flow, ends, speed]) chart.destroy();
   });
   draw();

@@ -49,7 +49,10 @@ export function scene(name, options, act) {
         }
       } catch (error) {
         const kept = await keep(name, page, server, faults).catch((why) => `nothing (${why})`);
-        throw new Error(`${/** @type {Error} */ (error).message}\nkept: ${kept}`, { cause: error });
+        if (error instanceof Error) {
+          error.message += `\nkept: ${kept}`;
+        }
+        throw error;
       }
     } finally {
       await context.close();

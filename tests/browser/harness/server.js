@@ -139,7 +139,9 @@ export class Server {
   /** @param {KubeObject | string} job an object, or YAML @param {string} [namespace] @returns {Promise<KubeObject>} */
   createJob(job, namespace = 'default') {
     const at = `/apis/batch/v1/namespaces/${namespace}/jobs`;
-    return typeof job === 'string' ? this.ask('POST', at, job) : this.ask('POST', at, JSON.stringify(job), 'application/json');
+    return typeof job === 'string'
+      ? this.ask('POST', at, job)
+      : this.ask('POST', at, JSON.stringify(job), 'application/json');
   }
 
   /** Makes many Jobs, some at a time, with less effort per request than `fetch` takes. @param {KubeObject[]} jobs */
@@ -189,16 +191,6 @@ export class Server {
 export function example(name) {
   return path.join(ROOT, 'guest-examples', name, `${name}.wasm`);
 }
-
-/** A module whose `_start` returns at once: the cheapest pod that there is. */
-// prettier-ignore
-export const EMPTY_MODULE = new Uint8Array([
-  0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-  1, 4, 1, 0x60, 0, 0, // type 0: no arguments, no results
-  3, 2, 1, 0, // function 0 has type 0
-  7, 10, 1, 6, 0x5f, 0x73, 0x74, 0x61, 0x72, 0x74, 0, 0, // it is exported as "_start"
-  10, 4, 1, 2, 0, 0x0b, // and does nothing
-]);
 
 /**
  * A Job of one container `c`.
