@@ -15,14 +15,15 @@ const PROTOCOL = 'base64.binary.k8s.io';
 /** After so many in a row that did not open, where the plain answer worked, no further ones are tried. */
 const MOST_FAILED = 3;
 
-/** Characters that may wait for the page. A socket cannot be asked to wait, so who falls so far behind lists anew. */
-const MOST_WAITING = 32 << 20;
+/** Characters that may wait to be read. A browser takes from a WebSocket whatever comes, so a page that is too slow gives up
+ * by itself, as the server would give up a plain answer that nobody reads. */
+const MOST_WAITING = 16 << 20;
 
 let failed = 0;
 
 /**
  * Lines as they come, several at a time; an empty list once the answer has begun. Ends when the answer does, when
- * `signal` says so, or after `silence` milliseconds without a line.
+ * `signal` says so, or after `silence` milliseconds without a line; 410 if they come faster than they are read.
  * @param {string} path
  * @param {Record<string, string | number | boolean | undefined>} query
  * @param {AbortSignal} signal
@@ -81,24 +82,22 @@ function open(path, query, signal) {
 async function* ofSocket(socket, signal, silence) {
   /** @type {string[]} */
   let come = [];
-  let isOver = signal.aborted;
   let waiting = 0;
+  let isOver = signal.aborted;
   let wake = () => {};
   const end = () => { isOver = true; wake(); };
   socket.onmessage = ({ data }) => {
     come.push(data);
     waiting += data.length;
-    if (waiting > MOST_WAITING) {
-      socket.close();
-      end();
-    } else wake();
+    if (waiting > MOST_WAITING) socket.close();
+    wake();
   };
   socket.onclose = end;
   signal.addEventListener('abort', end);
   try {
     yield [];
     for (;;) {
-      if (waiting > MOST_WAITING) throw new ApiError(410, 'Expired', 'more has changed than this page can take in');
+      if (waiting > MOST_WAITING) throw new ApiError(410, 'Expired', 'more changes than could be read');
       if (come.length > 0) {
         const taken = come;
         come = [];
