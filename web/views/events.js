@@ -1,7 +1,7 @@
 // All events of all objects, as they happen.
 
 import { eventsOf } from '../lib/events.js';
-import { atMost, fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, sortInSlices, text } from '../lib/dom.js';
 import { count, plural } from '../lib/format.js';
 import { Table } from '../lib/table.js';
 import { ago, exactly, serverNow } from '../lib/time.js';
@@ -23,14 +23,14 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   let only = query.get('type') ?? '';
   let paused = false;
   const search = h('input', { type: 'search', 'data-search': true, placeholder: 'Filter: object, reason or words', 'aria-label': 'Filter events by object, reason or words', value: query.get('q') ?? '', spellcheck: 'false', autocomplete: 'off',
-    oninput: () => (setQuery({ q: search.value }), update(true)) });
+    oninput: () => (setQuery({ q: search.value }), void update(true)) });
   const chips = [['Warning', 'Warnings', 'failed'], ['Normal', 'Normal', 'none']].map(([type, label, state]) => {
     const tally = h('span', { class: 'tally' });
     const chip = h('button', { type: 'button', class: 'chip', 'aria-pressed': String(only === type), onclick: () => {
       only = only === type ? '' : type;
       for (const c of chips) set(c.chip, { 'aria-pressed': String(only === c.type) });
       setQuery({ type: only });
-      update(true);
+      void update(true);
     } }, h('span', { class: 'badge', 'data-state': state }, stateIcon(state)), label, tally);
     return { type, chip, tally };
   });
@@ -38,11 +38,11 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   const hold = button('Hold still', () => {
     paused = !paused;
     set(hold, { 'aria-pressed': String(paused) });
-    update(true);
+    void update(true);
   }, { icon: 'pause', kind: 'small' });
   /** @type {Table<EventRecord>} */
   const table = new Table({
-    label: 'Events', key: (e) => e.uid, now: serverNow, sorted: () => update(true),
+    label: 'Events', key: (e) => e.uid, now: serverNow, sorted: () => void update(true),
     open: (e) => { if (hrefOf(e)) location.hash = hrefOf(e); },
     empty: () => empty(!informer.isComplete ? 'Loading events…' : informer.records.size ? 'No event matches' : 'There are no events', informer.isComplete && h('p', {}, 'Events are kept for an hour.')),
     columns: [
@@ -79,7 +79,8 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   fill(root, h('div', { class: 'head' }, h('div', { class: 'grow' }, h('h1', {}, 'Events'), counted), h('div', { class: 'actions' }, hold)),
     h('div', { class: 'toolbar' }, h('div', { class: 'search' }, icon('search'), search), h('div', { class: 'chips', role: 'group', 'aria-label': 'Types' }, chips.map((c) => c.chip))), table.element);
 
-  const update = (asked = false) => {
+  let run = 0;
+  const update = async (asked = false) => {
     if (informer.error) return fill(root, emptyPage('The events cannot be listed', h('p', {}, informer.error.message)));
     if (paused && !asked) return;
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -94,14 +95,16 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
     }
     for (const { type, tally: of } of chips) text(of, count(tally[type] ?? 0));
     const { compare } = table;
-    rows.sort((a, b) => compare(a, b) || b.first - a.first);
+    const mine = ++run;
+    const sorted = await sortInSlices(rows, (a, b) => compare(a, b) || b.first - a.first, () => mine === run && !signal.aborted);
+    if (!sorted) return;
     text(counted, `${plural(rows.length, 'event')} of the last hour${informer.isComplete ? '' : ', loading…'}${paused ? ', held still' : ''}`);
     if (asked) announce(plural(rows.length, 'event'));
-    table.setRows(rows);
+    table.setRows(sorted);
   };
-  const soon = atMost(update, () => (informer.records.size > 20_000 ? 2000 : informer.records.size > 2000 ? 600 : 100), signal);
+  const soon = atMost(() => void update(), () => (informer.records.size > 20_000 ? 2000 : informer.records.size > 2000 ? 600 : 100), signal);
   informer.subscribe(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
   signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
-  update();
+  void update();
 }

@@ -153,10 +153,10 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
     clearInterval(clock);
     table.destroy();
   });
-  table.element.addEventListener('scroll', () => { left = { query: location.hash, top: table.element.scrollTop }; });
+  table.scroller.addEventListener('scroll', () => { left = { query: location.hash, top: table.scroller.scrollTop }; });
   const { top } = left.query === location.hash ? left : { top: 0 };
   update();
-  if (top > 0) table.element.scrollTop = top;
+  if (top > 0) table.scroller.scrollTop = top;
 }
 
 const text_ = (/** @type {string} */ a, /** @type {string} */ b) => (a < b ? -1 : a > b ? 1 : 0);
