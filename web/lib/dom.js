@@ -9,7 +9,17 @@
  * @typedef {Record<string, any>} Props
  */
 
-const PROPERTIES = new Set(['value', 'checked', 'disabled', 'indeterminate', 'readOnly', 'hidden', 'tabIndex', 'selected', 'open']);
+const PROPERTIES = new Set([
+  'value',
+  'checked',
+  'disabled',
+  'indeterminate',
+  'readOnly',
+  'hidden',
+  'tabIndex',
+  'selected',
+  'open',
+]);
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
@@ -206,15 +216,20 @@ export function atMost(run, wait, signal) {
   signal.addEventListener('abort', () => clearTimeout(due));
   return () => {
     if (signal.aborted) return;
-    due ??= setTimeout(() => {
-      due = undefined;
-      last = performance.now();
-      run();
-    }, Math.max(0, last + wait() - performance.now()));
+    due ??= setTimeout(
+      () => {
+        due = undefined;
+        last = performance.now();
+        run();
+      },
+      Math.max(0, last + wait() - performance.now()),
+    );
   };
 }
 
 /** Whether the keyboard's letters go into a text that is being written. @param {EventTarget | null} target */
 export function isTyping(target) {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+  return (
+    target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  );
 }

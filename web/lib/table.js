@@ -75,17 +75,35 @@ export class Table {
     const { columns, selectable } = options;
     const check = selectable ? ['20px'] : [];
     const onPhone = columns.filter((c) => c.phone);
-    this.scroller = h('div', {
-      class: 'table live', role: 'grid', tabIndex: 0, 'aria-label': options.label, 'aria-multiselectable': selectable ? 'true' : null,
-      'aria-colcount': columns.length + check.length,
-      style: {
-        '--columns': [...check, ...columns.map((c) => c.width)].join(' '),
-        '--table-width': `${leastWidth([...check, ...columns.map((c) => c.width)])}px`,
-        '--columns-phone': [...check, ...onPhone.map((c) => c.phone)].join(' '),
+    this.scroller = h(
+      'div',
+      {
+        class: 'table live',
+        role: 'grid',
+        tabIndex: 0,
+        'aria-label': options.label,
+        'aria-multiselectable': selectable ? 'true' : null,
+        'aria-colcount': columns.length + check.length,
+        style: {
+          '--columns': [...check, ...columns.map((c) => c.width)].join(' '),
+          '--table-width': `${leastWidth([...check, ...columns.map((c) => c.width)])}px`,
+          '--columns-phone': [...check, ...onPhone.map((c) => c.phone)].join(' '),
+        },
+        onscroll: () => this.#later(),
+        onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
       },
-      onscroll: () => this.#later(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
-    }, h('div', { class: 'thead', role: 'rowgroup' }, h('div', { role: 'row', 'aria-rowindex': 1 },
-      selectable && h('div', { role: 'columnheader' }, this.#all), columns.map((column) => this.#head(column)))), this.#body);
+      h(
+        'div',
+        { class: 'thead', role: 'rowgroup' },
+        h(
+          'div',
+          { role: 'row', 'aria-rowindex': 1 },
+          selectable && h('div', { role: 'columnheader' }, this.#all),
+          columns.map((column) => this.#head(column)),
+        ),
+      ),
+      this.#body,
+    );
     // What is said where there are no rows is no row, so it is not in the grid.
     this.element = h('div', { class: 'table-box' }, this.scroller, this.#empty);
     this.#all.addEventListener('change', () => this.selectAll(this.#all.checked));
@@ -108,8 +126,13 @@ export class Table {
   #head(column) {
     const side = h('span', { 'aria-hidden': 'true' });
     const label = column.compare
-      ? h('button', { type: 'button', tabIndex: 0, onclick: () => this.#sortBy(column) }, column.label, side) : column.label;
-    const head = h('div', { role: 'columnheader', class: `${column.number ? 'number' : ''} ${column.phone ? '' : 'wide'}` }, label);
+      ? h('button', { type: 'button', tabIndex: 0, onclick: () => this.#sortBy(column) }, column.label, side)
+      : column.label;
+    const head = h(
+      'div',
+      { role: 'columnheader', class: `${column.number ? 'number' : ''} ${column.phone ? '' : 'wide'}` },
+      label,
+    );
     this.#heads.set(column.id, head);
     return head;
   }
@@ -224,9 +247,16 @@ export class Table {
   #slot() {
     const { columns, selectable } = this.#options;
     const check = selectable ? h('input', { type: 'checkbox', tabIndex: -1 }) : null;
-    const element = h('div', { role: 'row', id: `${this.#id}-${this.#slots.length}` }, check && h('div', { role: 'gridcell' }, check));
+    const element = h(
+      'div',
+      { role: 'row', id: `${this.#id}-${this.#slots.length}` },
+      check && h('div', { role: 'gridcell' }, check),
+    );
     const updates = columns.map((column) => {
-      const cell = h('div', { role: 'gridcell', class: `${column.number ? 'number' : ''} ${column.phone ? '' : 'wide'}` });
+      const cell = h('div', {
+        role: 'gridcell',
+        class: `${column.number ? 'number' : ''} ${column.phone ? '' : 'wide'}`,
+      });
       element.append(cell);
       return column.make(cell);
     });
@@ -257,7 +287,8 @@ export class Table {
     const record = this.rows[index];
     if (!record || !this.#options.selectable) return;
     const on = !this.selection.has(this.#options.key(record));
-    const [a, b] = range && this.#last >= 0 ? [Math.min(index, this.#last), Math.max(index, this.#last)] : [index, index];
+    const [a, b] =
+      range && this.#last >= 0 ? [Math.min(index, this.#last), Math.max(index, this.#last)] : [index, index];
     for (const row of this.rows.slice(a, b + 1)) {
       const key = this.#options.key(row);
       if (on) this.selection.add(key);
@@ -280,7 +311,16 @@ export class Table {
     if (event.target !== this.scroller || event.altKey) return;
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.#rowHeight) - 2);
     /** @type {Record<string, number>} */
-    const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    const steps = {
+      ArrowDown: 1,
+      j: 1,
+      ArrowUp: -1,
+      k: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
+    };
     if (event.key === 'Enter' && this.rows[this.#active]) this.#options.open(this.rows[this.#active]);
     else if (event.key === ' ' && this.#active >= 0) this.#toggle(this.#active, event.shiftKey);
     else if (event.key === 'a' && (event.ctrlKey || event.metaKey) && this.#options.selectable) this.selectAll(true);
