@@ -9,9 +9,12 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use k8s_openapi::ByteString;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::error::Refusal;
+use super::registry::{self, is_of_registry};
 
 /// Who may ask.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,9 @@ pub fn guarded(router: Router, access: Access) -> Router {
 async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
     match check(&access, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
+        Err(Refusal::Unauthorized) if is_of_registry(request.uri().path()) => {
+            registry::Error::new(registry::Code::Unauthorized, "give the server's token as password").into_response()
+        }
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -59,12 +65,22 @@ fn check(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
     match &access.token {
         Some(_) if !is_health(uri.path()) => {
             let given = text(header::AUTHORIZATION).and_then(|v| v.split_once(' '));
-            let given =
-                given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-            if given.is_some_and(|given| access.is_token(given)) { Ok(()) } else { Err(Refusal::Unauthorized) }
+            let is_right = given.is_some_and(|(scheme, given)| match scheme.to_ascii_lowercase().as_str() {
+                "bearer" => access.is_token(given.trim()),
+                "basic" if is_of_registry(uri.path()) => password(given).is_some_and(|given| access.is_token(&given)),
+                _ => false,
+            });
+            if is_right { Ok(()) } else { Err(Refusal::Unauthorized) }
         }
         _ => Ok(()),
     }
+}
+
+/// What clients of registries send: `USER:PASSWORD` in base64. Whoever it is, the token is the password.
+fn password(given: &str) -> Option<String> {
+    let decoded = serde_json::from_value::<ByteString>(Value::String(given.trim().to_owned())).ok()?;
+    let text = String::from_utf8(decoded.0).ok()?;
+    Some(text.split_once(':')?.1.to_owned())
 }
 
 /// The summaries, which say no more than that something fails, as at the API server (`system:public-info-viewer`).
@@ -145,6 +161,12 @@ mod tests {
         }
         assert_eq!(ask(&access, "/api", &[]), Err(Refusal::Unauthorized));
         assert_eq!(ask(&access, "/readyz?verbose", &[]), Ok(()));
+        // `me:s3cret` and `me:wrong`.
+        let basic = |path, pair: &str| ask(&access, path, &[("authorization", &format!("Basic {pair}"))]);
+        assert_eq!(basic("/v2/", "bWU6czNjcmV0"), Ok(()));
+        for (path, pair) in [("/v2/", "bWU6d3Jvbmc="), ("/v2/", "czNjcmV0"), ("/v2/", "%"), ("/v2x", "bWU6czNjcmV0")] {
+            assert_eq!(basic(path, pair), Err(Refusal::Unauthorized), "{path} {pair}");
+        }
         for path in ["/readyzx", "/readyz/store", "/metrics"] {
             assert_eq!(ask(&access, path, &[]), Err(Refusal::Unauthorized), "{path}");
         }
