@@ -12,12 +12,12 @@ use super::harness::{Server, job};
 /// only.
 const EXAMPLES: &str = "4";
 
-fn script(name: &str) -> PathBuf {
+pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
 /// A program of the Python environment that `make tools` installs.
-fn tool(name: &str) -> Command {
+pub fn tool(name: &str) -> Command {
     let bundled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/clients");
     let environment = std::env::var_os("KILN_PYTHON_CLIENTS").map_or(bundled, PathBuf::from);
     let program = environment.join("bin").join(name);
@@ -28,7 +28,7 @@ fn tool(name: &str) -> Command {
     command
 }
 
-fn assert_success(output: &Output) -> String {
+pub fn assert_success(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}\n{text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     text
