@@ -18,7 +18,10 @@ const chooser = $('#namespace');
 
 // Navigation.
 
-fill($('#nav'), NAV.map(({ id, label, href }) => h('a', { href, id: `nav-${id}` }, icon(id), h('span', {}, label))));
+fill(
+  $('#nav'),
+  NAV.map(({ id, label, href }) => h('a', { href, id: `nav-${id}` }, icon(id), h('span', {}, label))),
+);
 
 /** @type {AbortController | null} */
 let current = null;
@@ -47,7 +50,9 @@ async function route(anew = false) {
   root.className = 'view';
   root.replaceChildren();
   main.scrollTop = 0;
-  const title = (/** @type {string} */ words) => { document.title = words ? `${words} · kiln` : 'kiln'; };
+  const title = (/** @type {string} */ words) => {
+    document.title = words ? `${words} · kiln` : 'kiln';
+  };
   if (!found) {
     title('Not found');
     fill(root, emptyPage('There is no such page', h('a', { class: 'button', href: '#/' }, 'To the overview')));
@@ -101,7 +106,11 @@ async function loadNamespaces() {
   const names = await namespaces().catch(() => null);
   if (!names) return;
   const chosen = chooser.value || sessionStorage.getItem('kiln.namespace') || '';
-  fill(chooser, h('option', { value: '' }, 'All namespaces'), names.map((name) => h('option', { value: name }, name)));
+  fill(
+    chooser,
+    h('option', { value: '' }, 'All namespaces'),
+    names.map((name) => h('option', { value: name }, name)),
+  );
   chooser.value = names.includes(chosen) ? chosen : '';
 }
 
@@ -115,14 +124,37 @@ chooser.addEventListener('pointerdown', () => void loadNamespaces());
 
 onTokenNeeded(async (wrong) => {
   const field = newId('token');
-  const token = await openDialog('This server wants a token', (/** @type {(answer: string | null) => void} */ done) => {
-    const input = h('input', { id: field, type: 'password', autocomplete: 'off', spellcheck: 'false', required: true, autofocus: true, 'aria-invalid': wrong ? 'true' : null, 'aria-describedby': `${field}-hint` });
-    const problem = h('p', { class: 'field-error', role: 'alert' }, wrong && 'That was not the token.');
-    return h('form', { method: 'dialog', onsubmit: (/** @type {Event} */ e) => (e.preventDefault(), input.value.trim() && done(input.value.trim())) },
-      h('p', { id: `${field}-hint`, class: 'muted' }, 'It is in the file that kiln was started with (--token-file). It is kept for this tab only, until the tab is closed.'),
-      h('div', { class: 'field' }, h('label', { for: field }, 'Token'), input, problem),
-      h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Go on')));
-  }, { closable: false });
+  const token = await openDialog(
+    'This server wants a token',
+    (/** @type {(answer: string | null) => void} */ done) => {
+      const input = h('input', {
+        id: field,
+        type: 'password',
+        autocomplete: 'off',
+        spellcheck: 'false',
+        required: true,
+        autofocus: true,
+        'aria-invalid': wrong ? 'true' : null,
+        'aria-describedby': `${field}-hint`,
+      });
+      const problem = h('p', { class: 'field-error', role: 'alert' }, wrong && 'That was not the token.');
+      return h(
+        'form',
+        {
+          method: 'dialog',
+          onsubmit: (/** @type {Event} */ e) => (e.preventDefault(), input.value.trim() && done(input.value.trim())),
+        },
+        h(
+          'p',
+          { id: `${field}-hint`, class: 'muted' },
+          'It is in the file that kiln was started with (--token-file). It is kept for this tab only, until the tab is closed.',
+        ),
+        h('div', { class: 'field' }, h('label', { for: field }, 'Token'), input, problem),
+        h('div', { class: 'actions' }, h('button', { type: 'submit', class: 'button primary' }, 'Go on')),
+      );
+    },
+    { closable: false },
+  );
   if (token === null) throw new ApiError(401, 'Unauthorized', 'this server wants a token');
   if (/[^\x21-\x7e]/.test(token)) return 'not-a-token';
   return token;
@@ -141,10 +173,18 @@ function showConnection() {
   set(button_, { 'data-state': state });
   text($('#connection-word'), WORDS[state]);
   const lost = state === 'lost';
-  const words = lost ? 'Connection to kiln lost. What is shown is how it was; trying again.' : trouble ? `kiln is not well: ${trouble}` : '';
+  const words = lost
+    ? 'Connection to kiln lost. What is shown is how it was; trying again.'
+    : trouble
+      ? `kiln is not well: ${trouble}`
+      : '';
   banner.hidden = !words;
   banner.dataset.kind = lost ? 'lost' : 'trouble';
-  fill(banner, words && h('span', { class: 'grow' }, words), lost && h('span', { class: 'small', 'aria-hidden': 'true' }, ago()));
+  fill(
+    banner,
+    words && h('span', { class: 'grow' }, words),
+    lost && h('span', { class: 'small', 'aria-hidden': 'true' }, ago()),
+  );
   if (wasLost && state === 'live') announce('Connected again');
   wasLost = lost || (wasLost && state !== 'live');
   text($('#connection-detail'), words || 'What is shown is followed as it changes.');
@@ -157,10 +197,24 @@ function showConnection() {
 connection.addEventListener('change', showConnection);
 setInterval(() => connection.state === 'lost' && showConnection(), 1000);
 button_.addEventListener('click', async () => {
-  const forget = await openDialog('Connection', (/** @type {(answer: boolean | null) => void} */ done) => h('div', { class: 'body' },
-    h('p', {}, $('#connection-detail').textContent),
-    h('p', { class: 'muted' }, `Server: ${location.host}. ${hasToken() ? 'A token is kept for this tab.' : 'No token is needed.'}`),
-    h('div', { class: 'actions' }, hasToken() && button('Forget the token', () => done(true)), button('Close', () => done(null), { kind: 'primary' }))));
+  const forget = await openDialog('Connection', (/** @type {(answer: boolean | null) => void} */ done) =>
+    h(
+      'div',
+      { class: 'body' },
+      h('p', {}, $('#connection-detail').textContent),
+      h(
+        'p',
+        { class: 'muted' },
+        `Server: ${location.host}. ${hasToken() ? 'A token is kept for this tab.' : 'No token is needed.'}`,
+      ),
+      h(
+        'div',
+        { class: 'actions' },
+        hasToken() && button('Forget the token', () => done(true)),
+        button('Close', () => done(null), { kind: 'primary' }),
+      ),
+    ),
+  );
   if (forget) {
     forgetToken();
     location.reload();
@@ -189,7 +243,9 @@ themeButton.addEventListener('click', () => {
   showTheme();
   document.dispatchEvent(new Event('themechange'));
 });
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => document.dispatchEvent(new Event('themechange')));
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () =>
+  document.dispatchEvent(new Event('themechange')),
+);
 showTheme();
 
 // Keys.
@@ -201,19 +257,51 @@ const KEYS = [
   [['Enter'], 'Open what is active'],
   [['Space'], 'Select it; with Shift a range'],
   [['Esc'], 'Leave a field, close a dialog, go up'],
-  [['g', 'o'], 'Overview'], [['g', 'j'], 'Jobs'], [['g', 'c'], 'CronJobs'], [['g', 'm'], 'Modules'], [['g', 'e'], 'Events'],
+  [['g', 'o'], 'Overview'],
+  [['g', 'j'], 'Jobs'],
+  [['g', 'c'], 'CronJobs'],
+  [['g', 'm'], 'Modules'],
+  [['g', 'e'], 'Events'],
   [['n'], 'New Job'],
   [['f'], 'Next failure, in the map of a Job'],
   [['?'], 'These keys'],
 ];
-const showKeys = () => openDialog('Keyboard', (done) => h('div', { class: 'body' },
-  h('div', { class: 'keys' }, KEYS.flatMap(([keys, words]) => [h('span', { class: 'row' }, keys.map((k) => h('kbd', {}, k))), h('span', {}, words)])),
-  h('div', { class: 'actions' }, button('Close', () => done(null), { kind: 'primary' }))));
+const showKeys = () =>
+  openDialog('Keyboard', (done) =>
+    h(
+      'div',
+      { class: 'body' },
+      h(
+        'div',
+        { class: 'keys' },
+        KEYS.flatMap(([keys, words]) => [
+          h(
+            'span',
+            { class: 'row' },
+            keys.map((k) => h('kbd', {}, k)),
+          ),
+          h('span', {}, words),
+        ]),
+      ),
+      h(
+        'div',
+        { class: 'actions' },
+        button('Close', () => done(null), { kind: 'primary' }),
+      ),
+    ),
+  );
 $('#keys').addEventListener('click', showKeys);
 
 let wentAt = 0;
 addEventListener('keydown', (event) => {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  if (
+    event.defaultPrevented ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    document.querySelector('dialog[open]')
+  )
+    return;
   if (isTyping(event.target)) {
     if (event.key === 'Escape') /** @type {HTMLElement} */ (event.target).blur();
     return;
@@ -232,7 +320,11 @@ addEventListener('keydown', (event) => {
     /** @type {HTMLElement | null} */ (root.querySelector('[data-search]'))?.focus();
   } else if (event.key === 'j' || event.key === 'k' || event.key === 'ArrowDown') {
     const table = /** @type {HTMLElement | null} */ (root.querySelector('[role=grid]'));
-    if (!table || (event.key === 'ArrowDown' && document.activeElement !== document.body && document.activeElement?.id !== 'main')) return;
+    if (
+      !table ||
+      (event.key === 'ArrowDown' && document.activeElement !== document.body && document.activeElement?.id !== 'main')
+    )
+      return;
     table.focus();
     table.dispatchEvent(new KeyboardEvent('keydown', { key: 'j', bubbles: false }));
   } else if (event.key === 'Escape') {
@@ -246,6 +338,10 @@ addEventListener('keydown', (event) => {
 
 connection.start();
 // Once the token is there, if one is needed.
-const begin = () => send('/version').then(() => (connection.use(), loadNamespaces()), () => {});
+const begin = () =>
+  send('/version').then(
+    () => (connection.use(), loadNamespaces()),
+    () => {},
+  );
 connection.addEventListener('back', begin);
 begin().finally(() => route());

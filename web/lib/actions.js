@@ -25,31 +25,61 @@ const isOver = (/** @type {JobRecord} */ job) => job.state === 'succeeded' || jo
 const path = (/** @type {JobRecord} */ job) => pathOf('jobs', job.namespace, job.name);
 
 /** A new value each time: that is what asks for another run. @param {string} scope @param {JobRecord} job */
-const rerun = (scope, job) => patch(path(job), { metadata: { annotations: { 'kiln.dev/rerun': `${scope}:${Date.now().toString(36)}` } } });
+const rerun = (scope, job) =>
+  patch(path(job), { metadata: { annotations: { 'kiln.dev/rerun': `${scope}:${Date.now().toString(36)}` } } });
 
 /** @type {Record<'rerunFailed' | 'rerunAll' | 'suspend' | 'resume' | 'delete', Action>} */
 export const ACTIONS = {
   rerunFailed: {
-    id: 'rerun-failed', label: 'Rerun failed', icon: 'again', done: 'started again',
-    fits: (job) => job.state === 'failed', unfit: 'have not failed', run: (job) => rerun('rerun-failed', job),
+    id: 'rerun-failed',
+    label: 'Rerun failed',
+    icon: 'again',
+    done: 'started again',
+    fits: (job) => job.state === 'failed',
+    unfit: 'have not failed',
+    run: (job) => rerun('rerun-failed', job),
   },
   rerunAll: {
-    id: 'rerun-all', label: 'Rerun', icon: 'again', done: 'started again',
-    fits: isOver, unfit: 'have not finished', run: (job) => rerun('rerun-all', job),
+    id: 'rerun-all',
+    label: 'Rerun',
+    icon: 'again',
+    done: 'started again',
+    fits: isOver,
+    unfit: 'have not finished',
+    run: (job) => rerun('rerun-all', job),
   },
   suspend: {
-    id: 'suspend', label: 'Suspend', icon: 'pause', done: 'suspended', warning: 'Pods that run are stopped.',
-    fits: (job) => !isOver(job) && job.state !== 'suspended' && job.state !== 'deleting', unfit: 'are not under way',
+    id: 'suspend',
+    label: 'Suspend',
+    icon: 'pause',
+    done: 'suspended',
+    warning: 'Pods that run are stopped.',
+    fits: (job) => !isOver(job) && job.state !== 'suspended' && job.state !== 'deleting',
+    unfit: 'are not under way',
     run: (job) => patch(path(job), { spec: { suspend: true } }),
   },
   resume: {
-    id: 'resume', label: 'Resume', icon: 'play', done: 'resumed',
-    fits: (job) => job.state === 'suspended', unfit: 'are not suspended', run: (job) => patch(path(job), { spec: { suspend: false } }),
+    id: 'resume',
+    label: 'Resume',
+    icon: 'play',
+    done: 'resumed',
+    fits: (job) => job.state === 'suspended',
+    unfit: 'are not suspended',
+    run: (job) => patch(path(job), { spec: { suspend: false } }),
   },
   delete: {
-    id: 'delete', label: 'Delete', icon: 'trash', done: 'deleted', danger: true, warning: 'Their pods and logs go with them. This cannot be undone.',
-    fits: (job) => job.state !== 'deleting', unfit: 'are being deleted already',
-    run: (job) => remove(path(job)).catch((error) => { if (!(error instanceof ApiError && error.code === 404)) throw error; }),
+    id: 'delete',
+    label: 'Delete',
+    icon: 'trash',
+    done: 'deleted',
+    danger: true,
+    warning: 'Their pods and logs go with them. This cannot be undone.',
+    fits: (job) => job.state !== 'deleting',
+    unfit: 'are being deleted already',
+    run: (job) =>
+      remove(path(job)).catch((error) => {
+        if (!(error instanceof ApiError && error.code === 404)) throw error;
+      }),
   },
 };
 
@@ -103,12 +133,20 @@ export async function doWith(action, all) {
   const what = one ? `the Job ${fit[0].name}` : plural(fit.length, 'Job');
   if (!one || action.danger) {
     const agreed = await confirm(`${action.label} ${what}?`, {
-      danger: action.danger, action: one ? action.label : `${action.label} ${plural(fit.length, 'Job')}`,
+      danger: action.danger,
+      action: one ? action.label : `${action.label} ${plural(fit.length, 'Job')}`,
       text: [
-        action.warning && h('p', {}, one ? action.warning.replace('Their', 'Its').replace('them', 'it') : action.warning),
-        rest > 0 && h('p', { class: 'muted' }, `${count(rest)} of the ${count(all.length)} ${action.unfit}, and are left alone.`),
-        !one && h('ul', { class: 'list', tabIndex: 0, 'aria-label': 'Jobs' }, fit.slice(0, SHOWN).map((job) => h('li', {}, `${job.namespace}/${job.name}`)),
-          fit.length > SHOWN && h('li', { class: 'muted' }, `and ${count(fit.length - SHOWN)} more`)),
+        action.warning &&
+          h('p', {}, one ? action.warning.replace('Their', 'Its').replace('them', 'it') : action.warning),
+        rest > 0 &&
+          h('p', { class: 'muted' }, `${count(rest)} of the ${count(all.length)} ${action.unfit}, and are left alone.`),
+        !one &&
+          h(
+            'ul',
+            { class: 'list', tabIndex: 0, 'aria-label': 'Jobs' },
+            fit.slice(0, SHOWN).map((job) => h('li', {}, `${job.namespace}/${job.name}`)),
+            fit.length > SHOWN && h('li', { class: 'muted' }, `and ${count(fit.length - SHOWN)} more`),
+          ),
       ],
     });
     if (!agreed) return false;
@@ -129,30 +167,48 @@ export async function doWith(action, all) {
 /** @param {Action} action @param {JobRecord[]} jobs */
 function withProgress(action, jobs) {
   const stop = new AbortController();
-  return openDialog(`${action.label}: ${plural(jobs.length, 'Job')}`, (done) => {
-    const bar = progressBar('Done so far');
-    const words = h('p', { role: 'status' }, `0 of ${count(jobs.length)}`);
-    const problems = h('ul', { class: 'list', hidden: true, tabIndex: 0, 'aria-label': 'What failed' });
-    const close = button('Stop', () => (stop.signal.aborted ? done(null) : stop.abort()));
-    let told = 0;
-    void each(jobs, action.run, (n, failures) => {
-      bar.update((n - failures.length) / jobs.length, 0, failures.length / jobs.length);
-      if (n % 10 === 0 || n === jobs.length) text(words, `${count(n)} of ${count(jobs.length)}${failures.length ? `, ${plural(failures.length, 'failure')}` : ''}`);
-      while (told < failures.length && told < SHOWN) {
-        const { item, error } = failures[told++];
-        problems.hidden = false;
-        problems.append(h('li', {}, `${item.namespace}/${item.name}: ${error instanceof Error ? error.message : error}`));
-      }
-    }, stop.signal).then(({ done: n, failures }) => {
-      const good = n - failures.length;
-      text(words, `${plural(good, 'Job')} ${action.done}${failures.length ? `, ${plural(failures.length, 'failure')}` : ''}${n < jobs.length ? `, ${count(jobs.length - n)} left alone` : ''}.`);
-      stop.abort();
-      text(close, 'Close');
-      if (failures.length === 0 && n === jobs.length) {
-        toast(`${plural(n, 'Job')} ${action.done}`, 'succeeded');
-        done(null);
-      }
-    });
-    return h('div', { class: 'body' }, words, bar.element, problems, h('div', { class: 'actions' }, close));
-  }, { closable: false });
+  return openDialog(
+    `${action.label}: ${plural(jobs.length, 'Job')}`,
+    (done) => {
+      const bar = progressBar('Done so far');
+      const words = h('p', { role: 'status' }, `0 of ${count(jobs.length)}`);
+      const problems = h('ul', { class: 'list', hidden: true, tabIndex: 0, 'aria-label': 'What failed' });
+      const close = button('Stop', () => (stop.signal.aborted ? done(null) : stop.abort()));
+      let told = 0;
+      void each(
+        jobs,
+        action.run,
+        (n, failures) => {
+          bar.update((n - failures.length) / jobs.length, 0, failures.length / jobs.length);
+          if (n % 10 === 0 || n === jobs.length)
+            text(
+              words,
+              `${count(n)} of ${count(jobs.length)}${failures.length ? `, ${plural(failures.length, 'failure')}` : ''}`,
+            );
+          while (told < failures.length && told < SHOWN) {
+            const { item, error } = failures[told++];
+            problems.hidden = false;
+            problems.append(
+              h('li', {}, `${item.namespace}/${item.name}: ${error instanceof Error ? error.message : error}`),
+            );
+          }
+        },
+        stop.signal,
+      ).then(({ done: n, failures }) => {
+        const good = n - failures.length;
+        text(
+          words,
+          `${plural(good, 'Job')} ${action.done}${failures.length ? `, ${plural(failures.length, 'failure')}` : ''}${n < jobs.length ? `, ${count(jobs.length - n)} left alone` : ''}.`,
+        );
+        stop.abort();
+        text(close, 'Close');
+        if (failures.length === 0 && n === jobs.length) {
+          toast(`${plural(n, 'Job')} ${action.done}`, 'succeeded');
+          done(null);
+        }
+      });
+      return h('div', { class: 'body' }, words, bar.element, problems, h('div', { class: 'actions' }, close));
+    },
+    { closable: false },
+  );
 }

@@ -8,7 +8,8 @@
  */
 
 // CSI … final, OSC/DCS/SOS/PM/APC … terminator (or the end of the line), two-byte escapes, and what stands alone.
-const ESCAPE = /\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)|[ -/]*[0-~]?)|\x9b([0-?]*)[ -/]*([@-~])/g;
+const ESCAPE =
+  /\x1b(?:\[([0-?]*)[ -/]*([@-~])|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)|[ -/]*[0-~]?)|\x9b([0-?]*)[ -/]*([@-~])/g;
 
 /** @type {Look | null} */
 const PLAIN = null;
@@ -52,13 +53,22 @@ export function parse(line, look = PLAIN) {
 }
 
 /** The text alone. @param {string} line */
-export const plain = (line) => parse(line).pieces.map((piece) => piece.text).join('');
+export const plain = (line) =>
+  parse(line)
+    .pieces.map((piece) => piece.text)
+    .join('');
 
 /** Controls as their pictures (U+2400), others by their number, so that a reader sees that they are there. @param {string} text */
 function visible(text) {
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f]/g, (c) => (c === '\x7f' ? '\u2421' : String.fromCharCode(0x2400 + c.charCodeAt(0))))
+  return text
+    .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, (c) =>
+      c === '\x7f' ? '\u2421' : String.fromCharCode(0x2400 + c.charCodeAt(0)),
+    )
     .replace(/[\x80-\x9f]/g, '\ufffd')
-    .replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `<U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`);
+    .replace(
+      /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
+      (c) => `<U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`,
+    );
 }
 
 /**
@@ -79,7 +89,7 @@ function sgr(codes, look) {
     else if (code === 4) now.underline = true;
     else if (code === 7) now.inverse = true;
     else if (code === 9) now.strike = true;
-    else if (code === 22) delete now.bold, delete now.dim;
+    else if (code === 22) (delete now.bold, delete now.dim);
     else if (code === 23) delete now.italic;
     else if (code === 24) delete now.underline;
     else if (code === 27) delete now.inverse;

@@ -97,7 +97,11 @@ export async function send(path, options = {}) {
     }
     // Somebody else's request may have brought a new one meanwhile.
     if (token.get() === used) {
-      asking ??= askForToken(used !== null).then(token.set).finally(() => { asking = null; });
+      asking ??= askForToken(used !== null)
+        .then(token.set)
+        .finally(() => {
+          asking = null;
+        });
       await asking;
     }
   }
@@ -119,14 +123,23 @@ async function once(path, options, bearer) {
   const timer = options.timeout ? setTimeout(cancel, options.timeout) : undefined;
   try {
     const response = await fetch(urlOf(path, options.query), {
-      method: options.method ?? 'GET', headers, body: options.body, signal: abort.signal,
-      cache: 'no-store', credentials: 'omit', redirect: 'error',
+      method: options.method ?? 'GET',
+      headers,
+      body: options.body,
+      signal: abort.signal,
+      cache: 'no-store',
+      credentials: 'omit',
+      redirect: 'error',
     });
     learnServerTime(response.headers.get('Date'), Date.now());
     return response;
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new ApiError(0, 'Unreachable', timer && abort.signal.aborted ? 'kiln does not answer' : 'kiln cannot be reached');
+    throw new ApiError(
+      0,
+      'Unreachable',
+      timer && abort.signal.aborted ? 'kiln does not answer' : 'kiln cannot be reached',
+    );
   } finally {
     clearTimeout(timer);
     // The signal must go on to end a body that is being read, so it stays connected.
@@ -138,11 +151,20 @@ export async function refusal(response) {
   const text = await response.text().catch(() => '');
   try {
     const status = JSON.parse(text);
-    const error = new ApiError(response.status, status.reason ?? '', status.message ?? text, status.details?.causes ?? []);
+    const error = new ApiError(
+      response.status,
+      status.reason ?? '',
+      status.message ?? text,
+      status.details?.causes ?? [],
+    );
     error.more = status.metadata?.continue ?? '';
     return error;
   } catch {
-    return new ApiError(response.status, response.statusText, text.slice(0, 500) || `the server answered ${response.status}`);
+    return new ApiError(
+      response.status,
+      response.statusText,
+      text.slice(0, 500) || `the server answered ${response.status}`,
+    );
   }
 }
 
@@ -165,7 +187,13 @@ export const get = async (path, options) => (await send(path, { timeout: 30_000,
 export async function write(method, path, body, options) {
   const isText = typeof body === 'string';
   const type = isText ? 'application/yaml' : 'application/json';
-  const response = await send(path, { method, body: isText ? body : JSON.stringify(body), type, timeout: 30_000, ...options });
+  const response = await send(path, {
+    method,
+    body: isText ? body : JSON.stringify(body),
+    type,
+    timeout: 30_000,
+    ...options,
+  });
   return response.json();
 }
 
@@ -184,7 +212,8 @@ export async function patch(path, fields) {
  * Deletes an object, and what it owns after it.
  * @param {string} path
  */
-export const remove = (path) => write('DELETE', path, { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' });
+export const remove = (path) =>
+  write('DELETE', path, { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' });
 
 /** Objects of a page: so few that parsing one is a task of some milliseconds. */
 const PAGE = 250;
@@ -211,7 +240,12 @@ export async function* pages(path, query, signal) {
       continue;
     }
     more = page.metadata?.continue ?? '';
-    yield { items: page.items ?? [], revision: page.metadata?.resourceVersion ?? '', left: page.metadata?.remainingItemCount ?? 0, mixed };
+    yield {
+      items: page.items ?? [],
+      revision: page.metadata?.resourceVersion ?? '',
+      left: page.metadata?.remainingItemCount ?? 0,
+      mixed,
+    };
   } while (more);
 }
 

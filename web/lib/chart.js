@@ -14,7 +14,14 @@ import { clockTime } from './time.js';
  * @param {{label: string, series: Series[], bars?: boolean, height?: number, unit?: (n: number) => string}} options
  */
 export function timeChart({ label, series, bars = false, height = 160, unit = count }) {
-  const svg = s('svg', { class: 'chart', role: 'img', 'aria-label': label, height, width: '100%', preserveAspectRatio: 'none' });
+  const svg = s('svg', {
+    class: 'chart',
+    role: 'img',
+    'aria-label': label,
+    height,
+    width: '100%',
+    preserveAspectRatio: 'none',
+  });
   const tip = h('div', { class: 'chart-tip', hidden: true });
   const element = h('div', { class: 'chart-box live' }, svg, tip);
   const [left, right, top, bottom] = [36, 4, 8, 20];
@@ -33,28 +40,47 @@ export function timeChart({ label, series, bars = false, height = 160, unit = co
     const base = points.map(() => 0);
     const shapes = series.map(({ id, fill }) => {
       const low = base.slice();
-      points.forEach((p, i) => { base[i] += p[id]; });
+      points.forEach((p, i) => {
+        base[i] += p[id];
+      });
       if (base.every((v, i) => v === low[i])) return null;
       let d = '';
       if (bars) {
         const w = inner.w / points.length;
         const gap = w > 4 ? 1 : 0;
         points.forEach((_, i) => {
-          if (base[i] > low[i]) d += `M${(x(i) + gap / 2).toFixed(1)} ${y(low[i]).toFixed(1)}V${y(base[i]).toFixed(1)}h${(w - gap).toFixed(1)}V${y(low[i]).toFixed(1)}z`;
+          if (base[i] > low[i])
+            d += `M${(x(i) + gap / 2).toFixed(1)} ${y(low[i]).toFixed(1)}V${y(base[i]).toFixed(1)}h${(w - gap).toFixed(1)}V${y(low[i]).toFixed(1)}z`;
         });
       } else {
-        d = `M${points.map((_, i) => `${x(i).toFixed(1)} ${y(base[i]).toFixed(1)}`).join('L')}L${points.map((_, i) => `${x(i).toFixed(1)} ${y(low[i]).toFixed(1)}`).reverse().join('L')}z`;
+        d = `M${points.map((_, i) => `${x(i).toFixed(1)} ${y(base[i]).toFixed(1)}`).join('L')}L${points
+          .map((_, i) => `${x(i).toFixed(1)} ${y(low[i]).toFixed(1)}`)
+          .reverse()
+          .join('L')}z`;
       }
       return s('path', { d, fill: `var(${fill})` });
     });
     const lines = [0, most / 2, most].map((v) => [
       s('line', { x1: left, x2: width - right, y1: y(v), y2: y(v), class: 'rule' }),
-      s('text', { x: left - 6, y: y(v) + 4, class: 'tick', 'text-anchor': 'end' }, v === most / 2 && most < 2 ? '' : compact(v)),
+      s(
+        'text',
+        { x: left - 6, y: y(v) + 4, class: 'tick', 'text-anchor': 'end' },
+        v === most / 2 && most < 2 ? '' : compact(v),
+      ),
     ]);
     const wanted = Math.max(2, Math.min(6, Math.floor(width / 120)));
     const ticks = Array.from({ length: wanted }, (_, k) => {
       const i = Math.round(((points.length - 1) * k) / (wanted - 1));
-      return s('text', { x: x(i), y: height - 4, class: 'tick', 'text-anchor': k === 0 ? 'start' : k === wanted - 1 ? 'end' : 'middle' }, clockTime(points[i].at).slice(0, 5));
+      return s(
+        'text',
+        {
+          x: x(i),
+          y: height - 4,
+          class: 'tick',
+          'text-anchor': k === 0 ? 'start' : k === wanted - 1 ? 'end' : 'middle',
+        },
+        clockTime(points[i].at).slice(0, 5),
+      );
     });
     svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
     svg.replaceChildren(...lines.flat(), ...shapes.filter((p) => p !== null), ...ticks, cursor);
@@ -64,11 +90,19 @@ export function timeChart({ label, series, bars = false, height = 160, unit = co
   svg.addEventListener('pointermove', (event) => {
     if (points.length < 2) return;
     const share = (event.offsetX - left) / (width - left - right);
-    const i = Math.max(0, Math.min(points.length - 1, bars ? Math.floor(share * points.length) : Math.round(share * (points.length - 1))));
+    const i = Math.max(
+      0,
+      Math.min(points.length - 1, bars ? Math.floor(share * points.length) : Math.round(share * (points.length - 1))),
+    );
     const at = left + ((width - left - right) * (bars ? i + 0.5 : i)) / (bars ? points.length : points.length - 1);
     set(cursor, { x1: at, x2: at, visibility: 'visible' });
     tip.hidden = false;
-    tip.replaceChildren(h('strong', {}, clockTime(points[i].at)), ...series.map(({ id, label, fill }) => h('span', { class: 'row' }, swatch(fill), `${label} `, h('b', {}, unit(points[i][id])))));
+    tip.replaceChildren(
+      h('strong', {}, clockTime(points[i].at)),
+      ...series.map(({ id, label, fill }) =>
+        h('span', { class: 'row' }, swatch(fill), `${label} `, h('b', {}, unit(points[i][id]))),
+      ),
+    );
     tip.style.left = `${Math.min(at + 8, width - tip.offsetWidth - 4)}px`;
   });
   svg.addEventListener('pointerleave', () => {
@@ -84,7 +118,10 @@ export function timeChart({ label, series, bars = false, height = 160, unit = co
     update(next) {
       points = next;
       const last = points[points.length - 1];
-      if (last) set(svg, { 'aria-label': `${label}. Now: ${series.map(({ id, label }) => `${unit(last[id])} ${label.toLowerCase()}`).join(', ')}.` });
+      if (last)
+        set(svg, {
+          'aria-label': `${label}. Now: ${series.map(({ id, label }) => `${unit(last[id])} ${label.toLowerCase()}`).join(', ')}.`,
+        });
       draw();
     },
   };
@@ -98,10 +135,16 @@ export function niceTop(n) {
 }
 
 /** A square of the colour. @param {string} fill */
-export const swatch = (fill) => h('span', { class: 'swatch', 'aria-hidden': 'true', style: { background: `var(${fill})` } });
+export const swatch = (fill) =>
+  h('span', { class: 'swatch', 'aria-hidden': 'true', style: { background: `var(${fill})` } });
 
 /** @param {Series[]} series */
-export const legend = (series) => h('div', { class: 'legend' }, series.map(({ label, fill }) => h('span', { class: 'row' }, swatch(fill), label)));
+export const legend = (series) =>
+  h(
+    'div',
+    { class: 'legend' },
+    series.map(({ label, fill }) => h('span', { class: 'row' }, swatch(fill), label)),
+  );
 
 /** A small line; `update` takes values. */
 export function sparkline() {
@@ -109,7 +152,13 @@ export function sparkline() {
   const area = s('path', { class: 'spark-area' });
   const line = s('path', { class: 'spark-line' });
   const bars = s('g');
-  const element = s('svg', { class: 'spark', viewBox: `0 0 ${w} ${t}`, width: w, height: t, 'aria-hidden': 'true' }, area, line, bars);
+  const element = s(
+    'svg',
+    { class: 'spark', viewBox: `0 0 ${w} ${t}`, width: w, height: t, 'aria-hidden': 'true' },
+    area,
+    line,
+    bars,
+  );
   return {
     element,
     /** @param {number[]} values */
@@ -121,7 +170,9 @@ export function sparkline() {
         return;
       }
       const most = Math.max(...values, 1e-9);
-      const d = values.map((v, i) => `${((w * i) / (values.length - 1)).toFixed(1)} ${(t - 1 - (t - 3) * (v / most)).toFixed(1)}`).join('L');
+      const d = values
+        .map((v, i) => `${((w * i) / (values.length - 1)).toFixed(1)} ${(t - 1 - (t - 3) * (v / most)).toFixed(1)}`)
+        .join('L');
       set(line, { d: `M${d}` });
       set(area, { d: `M0 ${t}L${d}L${w} ${t}z` });
     },
@@ -130,10 +181,20 @@ export function sparkline() {
       set(line, { d: null });
       set(area, { d: null });
       const most = Math.max(...runs.map((r) => r.value), 1e-9);
-      bars.replaceChildren(...runs.map(({ value, state, current }, i) => {
-        const high = Math.max(3, (t - 2) * (value / most));
-        return s('rect', { x: i * 6, y: t - high, width: 4, height: high, rx: 1, class: `run ${current ? 'current' : ''}`, 'data-state': state });
-      }));
+      bars.replaceChildren(
+        ...runs.map(({ value, state, current }, i) => {
+          const high = Math.max(3, (t - 2) * (value / most));
+          return s('rect', {
+            x: i * 6,
+            y: t - high,
+            width: 4,
+            height: high,
+            rx: 1,
+            class: `run ${current ? 'current' : ''}`,
+            'data-state': state,
+          });
+        }),
+      );
     },
   };
 }
@@ -143,16 +204,37 @@ export function sparkline() {
  * @param {{label: string, bins: {from: number, to: number, count: number}[], unit: (n: number) => string, marks?: [string, number][]}} data
  */
 export function histogram({ label, bins, unit, marks = [] }) {
-  if (bins.length === 1) return h('p', { class: 'same' }, h('b', {}, unit(bins[0].from)), h('span', { class: 'muted' }, ' each'));
+  if (bins.length === 1)
+    return h('p', { class: 'same' }, h('b', {}, unit(bins[0].from)), h('span', { class: 'muted' }, ' each'));
   const height = 96;
   const most = Math.max(...bins.map((b) => b.count), 1);
   const all = bins.reduce((sum, b) => sum + b.count, 0);
   const words = `${label}: ${marks.map(([name, value]) => `${name} ${unit(value)}`).join(', ')}; ${plural(all, 'value')}.`;
-  const columns = bins.map(({ from, to, count: n }) => h('div', { class: 'bin', title: `${unit(from)} to ${unit(to)}: ${count(n)}` },
-    h('div', { style: { height: n ? `${Math.max(2, (n / most) * height)}px` : '0' } })));
-  const ends = bins.length ? h('div', { class: 'row histogram-ends' }, h('span', {}, unit(bins[0].from)), h('span', { class: 'grow' }), h('span', {}, unit(bins[bins.length - 1].to))) : null;
-  return h('figure', { class: 'histogram', 'aria-label': words },
-    h('div', { class: 'bins', 'aria-hidden': 'true', style: { height: `${height}px` } }, columns), ends,
-    h('figcaption', { class: 'legend' }, marks.map(([name, value]) => h('span', {}, `${name} `, h('b', {}, unit(value))))));
+  const columns = bins.map(({ from, to, count: n }) =>
+    h(
+      'div',
+      { class: 'bin', title: `${unit(from)} to ${unit(to)}: ${count(n)}` },
+      h('div', { style: { height: n ? `${Math.max(2, (n / most) * height)}px` : '0' } }),
+    ),
+  );
+  const ends = bins.length
+    ? h(
+        'div',
+        { class: 'row histogram-ends' },
+        h('span', {}, unit(bins[0].from)),
+        h('span', { class: 'grow' }),
+        h('span', {}, unit(bins[bins.length - 1].to)),
+      )
+    : null;
+  return h(
+    'figure',
+    { class: 'histogram', 'aria-label': words },
+    h('div', { class: 'bins', 'aria-hidden': 'true', style: { height: `${height}px` } }, columns),
+    ends,
+    h(
+      'figcaption',
+      { class: 'legend' },
+      marks.map(([name, value]) => h('span', {}, `${name} `, h('b', {}, unit(value)))),
+    ),
+  );
 }
-

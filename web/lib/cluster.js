@@ -34,13 +34,17 @@ function shared(make) {
         informer = null;
       }
       informer ??= make();
-      signal.addEventListener('abort', () => {
-        if (--users > 0) return;
-        timer = setTimeout(() => {
-          informer?.stop();
-          informer = null;
-        }, LINGER);
-      }, { once: true });
+      signal.addEventListener(
+        'abort',
+        () => {
+          if (--users > 0) return;
+          timer = setTimeout(() => {
+            informer?.stop();
+            informer = null;
+          }, LINGER);
+        },
+        { once: true },
+      );
       return informer;
     },
   };
@@ -89,7 +93,10 @@ class Throughput {
    */
   rates(seconds, namespace) {
     const end = Math.floor(Date.now() / 1000);
-    return Array.from({ length: seconds }, (_, i) => ({ at: (end - seconds + i) * 1000, ...this.#sum(end - seconds + i, end - seconds + i + 1, namespace) }));
+    return Array.from({ length: seconds }, (_, i) => ({
+      at: (end - seconds + i) * 1000,
+      ...this.#sum(end - seconds + i, end - seconds + i + 1, namespace),
+    }));
   }
 
   /** Pods per second, over the last seconds. @param {number} seconds @param {string} namespace */

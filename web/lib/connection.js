@@ -2,7 +2,7 @@
 // heartbeat finds out about connections that are dead without having been closed.
 //
 //   live ──stream ends, no answer──▶ lost ──an answer──▶ live
-//   live, lost ──tab hidden──▶ paused ──tab shown──▶ lost (until the first answer)
+//   live, lost ──tab hidden──▶ paused ──tab shown──▶ loading ──an answer──▶ live
 
 import { ApiError, send } from './api.js';
 import { stopClock } from './time.js';

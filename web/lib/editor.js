@@ -24,19 +24,37 @@ export async function yamlView(parent, path, { editable, hint }, signal) {
     try {
       object = await get(path, { signal });
     } catch (error) {
-      if (!signal.aborted) fill(box, notice('failed', h('p', {}, error instanceof Error ? error.message : String(error))));
+      if (!signal.aborted)
+        fill(box, notice('failed', h('p', {}, error instanceof Error ? error.message : String(error))));
       return;
     }
     if (!everything) delete object.metadata.managedFields;
     const text = emit(object);
-    const check = h('input', { type: 'checkbox', checked: everything, onchange: () => { everything = check.checked; void read(); } });
-    fill(box, h('div', { class: 'row wrap' },
-      editable && button('Edit', () => edit(object), { kind: 'primary' }),
-      button('Copy', async () => {
-        await navigator.clipboard.writeText(text).then(() => toast('Copied', 'succeeded'), () => toast('The browser does not allow copying', 'failed'));
-      }),
-      button('Load anew', read), h('label', { class: 'row small muted' }, check, 'with managedFields')),
-    h('pre', { class: 'block tall', tabIndex: 0, 'aria-label': 'YAML' }, text));
+    const check = h('input', {
+      type: 'checkbox',
+      checked: everything,
+      onchange: () => {
+        everything = check.checked;
+        void read();
+      },
+    });
+    fill(
+      box,
+      h(
+        'div',
+        { class: 'row wrap' },
+        editable && button('Edit', () => edit(object), { kind: 'primary' }),
+        button('Copy', async () => {
+          await navigator.clipboard.writeText(text).then(
+            () => toast('Copied', 'succeeded'),
+            () => toast('The browser does not allow copying', 'failed'),
+          );
+        }),
+        button('Load anew', read),
+        h('label', { class: 'row small muted' }, check, 'with managedFields'),
+      ),
+      h('pre', { class: 'block tall', tabIndex: 0, 'aria-label': 'YAML' }, text),
+    );
   }
 
   /** @param {any} object */
@@ -45,31 +63,56 @@ export async function yamlView(parent, path, { editable, hint }, signal) {
     const { status: _status, ...rest } = object;
     const { managedFields: _fields, ...metadata } = rest.metadata;
     const id = newId('yaml');
-    const area = h('textarea', { id, class: 'code tall', spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', 'aria-describedby': `${id}-problems` });
+    const area = h('textarea', {
+      id,
+      class: 'code tall',
+      spellcheck: 'false',
+      autocapitalize: 'off',
+      autocomplete: 'off',
+      'aria-describedby': `${id}-problems`,
+    });
     area.value = emit({ ...rest, metadata });
     const problems = h('div', { id: `${id}-problems`, role: 'alert' });
-    const save = button('Save', async () => {
-      save.disabled = true;
-      fill(problems);
-      try {
-        await write('PUT', path, area.value, { query: { fieldValidation: 'Strict' } });
-        toast('Saved', 'succeeded');
-        await read();
-      } catch (error) {
-        if (signal.aborted) return;
-        fill(problems, faults(error, area, error instanceof ApiError && error.code === 409 ? h('p', {}, 'Somebody, or kiln itself, has changed it meanwhile. Copy what you need and load it anew.') : null));
-      } finally {
-        save.disabled = false;
-      }
-    }, { kind: 'primary' });
+    const save = button(
+      'Save',
+      async () => {
+        save.disabled = true;
+        fill(problems);
+        try {
+          await write('PUT', path, area.value, { query: { fieldValidation: 'Strict' } });
+          toast('Saved', 'succeeded');
+          await read();
+        } catch (error) {
+          if (signal.aborted) return;
+          fill(
+            problems,
+            faults(
+              error,
+              area,
+              error instanceof ApiError && error.code === 409
+                ? h('p', {}, 'Somebody, or kiln itself, has changed it meanwhile. Copy what you need and load it anew.')
+                : null,
+            ),
+          );
+        } finally {
+          save.disabled = false;
+        }
+      },
+      { kind: 'primary' },
+    );
     area.addEventListener('keydown', (event) => {
       if (event.key === 's' && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
         save.click();
       }
     });
-    fill(box, hint && h('p', { class: 'muted' }, hint), problems, h('div', { class: 'field' }, h('label', { for: id }, 'YAML'), area),
-      h('div', { class: 'row' }, save, button('Cancel', read)));
+    fill(
+      box,
+      hint && h('p', { class: 'muted' }, hint),
+      problems,
+      h('div', { class: 'field' }, h('label', { for: id }, 'YAML'), area),
+      h('div', { class: 'row' }, save, button('Cancel', read)),
+    );
     area.focus();
     area.setSelectionRange(0, 0);
   }
@@ -86,13 +129,32 @@ export function faults(error, area, more) {
   const causes = error instanceof ApiError ? error.causes : [];
   const field = (/** @type {string} */ name) => {
     const line = lineOf(area.value, name);
-    return line < 0 ? h('strong', {}, name) : h('button', { type: 'button', class: 'link', onclick: () => goToLine(area, line) }, `${name} (line ${line + 1})`);
+    return line < 0
+      ? h('strong', {}, name)
+      : h(
+          'button',
+          { type: 'button', class: 'link', onclick: () => goToLine(area, line) },
+          `${name} (line ${line + 1})`,
+        );
   };
-  if (causes.length > 0) return notice('failed', h('ul', { class: 'faults' }, causes.map((c) => h('li', {}, c.field && field(c.field), ' ', c.message ?? ''))), more);
+  if (causes.length > 0)
+    return notice(
+      'failed',
+      h(
+        'ul',
+        { class: 'faults' },
+        causes.map((c) => h('li', {}, c.field && field(c.field), ' ', c.message ?? '')),
+      ),
+      more,
+    );
   // What could not even be decoded is told in one sentence, with the field or the line in it.
   const line = /\bline (\d+)/.exec(message)?.[1];
   const name = /\b(?:metadata|spec)(?:\.[A-Za-z][\w-]*|\[[^\]]*\])+/.exec(message)?.[0];
-  const place = line ? h('button', { type: 'button', class: 'link', onclick: () => goToLine(area, Number(line) - 1) }, `line ${line}`) : name ? field(name) : null;
+  const place = line
+    ? h('button', { type: 'button', class: 'link', onclick: () => goToLine(area, Number(line) - 1) }, `line ${line}`)
+    : name
+      ? field(name)
+      : null;
   return notice('failed', h('p', {}, message), place && h('p', {}, 'See ', place), more);
 }
 

@@ -12,11 +12,22 @@ import { Informer } from './watch.js';
 /** @param {any} event @returns {EventRecord} */
 export function eventRecord(event) {
   const about = event.involvedObject ?? {};
-  const at = moment(event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp);
+  const at = moment(
+    event.series?.lastObservedTime ?? event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp,
+  );
   return {
-    uid: event.metadata.uid, type: event.type ?? 'Normal', reason: event.reason ?? '', message: event.message ?? '', kind: about.kind ?? '', namespace: about.namespace ?? event.metadata.namespace ?? '',
-    name: about.name ?? '', at, first: moment(event.firstTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp), count: event.series?.count ?? event.count ?? 1,
-    from: event.reportingComponent || event.source?.component || '', haystack: `${about.kind} ${about.namespace}/${about.name} ${event.reason} ${event.message}`.toLowerCase(),
+    uid: event.metadata.uid,
+    type: event.type ?? 'Normal',
+    reason: event.reason ?? '',
+    message: event.message ?? '',
+    kind: about.kind ?? '',
+    namespace: about.namespace ?? event.metadata.namespace ?? '',
+    name: about.name ?? '',
+    at,
+    first: moment(event.firstTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp),
+    count: event.series?.count ?? event.count ?? 1,
+    from: event.reportingComponent || event.source?.component || '',
+    haystack: `${about.kind} ${about.namespace}/${about.name} ${event.reason} ${event.message}`.toLowerCase(),
   };
 }
 
@@ -25,7 +36,8 @@ export function eventRecord(event) {
  * @param {string} [fieldSelector]
  * @returns {Informer<EventRecord>}
  */
-export const eventsOf = (namespace, fieldSelector) => new Informer({ path: pathOf('events', namespace), query: { fieldSelector }, reduce: eventRecord });
+export const eventsOf = (namespace, fieldSelector) =>
+  new Informer({ path: pathOf('events', namespace), query: { fieldSelector }, reduce: eventRecord });
 
 const SHOWN = 300;
 
@@ -46,11 +58,42 @@ export function eventList(parent, namespace, uid, signal) {
   const draw = () => {
     const all = [...informer.records.values()].sort((a, b) => b.at - a.at || b.first - a.first);
     const now = serverNow();
-    if (all.length === 0) return fill(list, h('li', {}, empty(informer.isComplete ? 'No events' : 'Loading…', informer.isComplete && h('p', {}, 'Events are kept for an hour.'))));
-    fill(list, all.slice(0, SHOWN).map((e) => h('li', {},
-      h('span', { class: 'badge', 'data-state': e.type === 'Warning' ? 'failed' : 'none' }, stateIcon(e.type === 'Warning' ? 'failed' : 'none')),
-      h('div', { class: 'grow' }, h('strong', {}, e.reason), e.count > 1 && h('span', { class: 'muted' }, ` ×${count(e.count)}`), h('p', { class: 'message' }, e.message)),
-      h('time', { class: 'muted small', title: exactly(e.at), datetime: exactly(e.at) }, ago(e.at, now)))));
+    if (all.length === 0)
+      return fill(
+        list,
+        h(
+          'li',
+          {},
+          empty(
+            informer.isComplete ? 'No events' : 'Loading…',
+            informer.isComplete && h('p', {}, 'Events are kept for an hour.'),
+          ),
+        ),
+      );
+    fill(
+      list,
+      all
+        .slice(0, SHOWN)
+        .map((e) =>
+          h(
+            'li',
+            {},
+            h(
+              'span',
+              { class: 'badge', 'data-state': e.type === 'Warning' ? 'failed' : 'none' },
+              stateIcon(e.type === 'Warning' ? 'failed' : 'none'),
+            ),
+            h(
+              'div',
+              { class: 'grow' },
+              h('strong', {}, e.reason),
+              e.count > 1 && h('span', { class: 'muted' }, ` ×${count(e.count)}`),
+              h('p', { class: 'message' }, e.message),
+            ),
+            h('time', { class: 'muted small', title: exactly(e.at), datetime: exactly(e.at) }, ago(e.at, now)),
+          ),
+        ),
+    );
     text(more, all.length > SHOWN ? `and ${count(all.length - SHOWN)} older ones` : '');
     more.hidden = all.length <= SHOWN;
   };

@@ -41,7 +41,8 @@ function term(word) {
   const label = /^([^=!\s]+)(!=|==?)(.*)$/.exec(text);
   if (label) {
     const [, key, operator, value] = label;
-    const equal = (/** @type {JobRecord} */ job) => value === '*' || value === '' ? key in job.labels : job.labels[key] === value;
+    const equal = (/** @type {JobRecord} */ job) =>
+      value === '*' || value === '' ? key in job.labels : job.labels[key] === value;
     return { not, test: (job) => equal(job) !== (operator === '!=') };
   }
   const wanted = text.toLowerCase();

@@ -41,16 +41,30 @@ export class CellMap {
   /** @param {Options} options @param {AbortSignal} signal */
   constructor(options, signal) {
     this.#options = options;
-    this.#scroller = h('div', {
-      class: 'cells', tabIndex: 0, role: 'application', 'aria-roledescription': 'map of cells', 'aria-label': options.label,
-      onscroll: () => this.update(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
-      onpointermove: (/** @type {PointerEvent} */ e) => this.#hover(e), onpointerleave: () => { this.#tip.hidden = true; },
-      onclick: (/** @type {MouseEvent} */ e) => {
-        const i = this.#at(e);
-        if (i >= 0) this.#options.open(i);
+    this.#scroller = h(
+      'div',
+      {
+        class: 'cells',
+        tabIndex: 0,
+        role: 'application',
+        'aria-roledescription': 'map of cells',
+        'aria-label': options.label,
+        onscroll: () => this.update(),
+        onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
+        onpointermove: (/** @type {PointerEvent} */ e) => this.#hover(e),
+        onpointerleave: () => {
+          this.#tip.hidden = true;
+        },
+        onclick: (/** @type {MouseEvent} */ e) => {
+          const i = this.#at(e);
+          if (i >= 0) this.#options.open(i);
+        },
+        onblur: () => {
+          this.#tip.hidden = true;
+        },
       },
-      onblur: () => { this.#tip.hidden = true; },
-    }, this.#space);
+      this.#space,
+    );
     this.element = h('div', { class: 'cells-box live' }, this.#scroller, this.#tip, this.#spoken);
     const observer = new ResizeObserver(() => this.#layout());
     observer.observe(this.#scroller);
@@ -75,7 +89,14 @@ export class CellMap {
   #readColours() {
     const style = getComputedStyle(this.element);
     const colour = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-    this.#colours = ['--border-strong', '--waiting-fill', '--running-fill', '--succeeded-fill', '--failed-fill', '--suspended-fill'].map(colour);
+    this.#colours = [
+      '--border-strong',
+      '--waiting-fill',
+      '--running-fill',
+      '--succeeded-fill',
+      '--failed-fill',
+      '--suspended-fill',
+    ].map(colour);
     this.#other = { surface: colour('--surface'), border: colour('--border-strong'), accent: colour('--accent') };
   }
 
@@ -126,7 +147,8 @@ export class CellMap {
         while (to < end && this.#options.state(to) === state) to++;
         context.fillStyle = this.#colours[state];
         context.fillRect(x(i), y(i), (to - i) * pitch - gap, size);
-        if (state === CELL.failed || state === CELL.waiting || state === CELL.running) for (; i < to; i++) by[state].push(i);
+        if (state === CELL.failed || state === CELL.waiting || state === CELL.running)
+          for (; i < to; i++) by[state].push(i);
         i = to;
       }
       for (let column = 1; column < columns; column++) context.clearRect(column * pitch - gap, 0, gap, height);
@@ -137,7 +159,14 @@ export class CellMap {
         context.strokeStyle = this.#colours[state];
         context.lineWidth = 1;
         context.beginPath();
-        for (const i of cells) context.roundRect(x(i) + (state ? 0 : 0.5), y(i) + (state ? 0 : 0.5), size - (state ? 0 : 1), size - (state ? 0 : 1), size > 10 ? 3 : 2);
+        for (const i of cells)
+          context.roundRect(
+            x(i) + (state ? 0 : 0.5),
+            y(i) + (state ? 0 : 0.5),
+            size - (state ? 0 : 1),
+            size - (state ? 0 : 1),
+            size > 10 ? 3 : 2,
+          );
         if (state === CELL.none) context.stroke();
         else context.fill();
       });
@@ -216,10 +245,20 @@ export class CellMap {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const rows = Math.max(1, Math.floor(this.#scroller.clientHeight / this.#pitch) - 1) * this.#columns;
     /** @type {Record<string, number>} */
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.#columns, ArrowUp: -this.#columns, PageDown: rows, PageUp: -rows, Home: -Infinity, End: Infinity };
+    const steps = {
+      ArrowRight: 1,
+      ArrowLeft: -1,
+      ArrowDown: this.#columns,
+      ArrowUp: -this.#columns,
+      PageDown: rows,
+      PageUp: -rows,
+      Home: -Infinity,
+      End: Infinity,
+    };
     if (event.key === 'Enter' && this.#active >= 0) this.#options.open(this.#active);
     else if (event.key === 'f' || event.key === 'F') this.nextFailure(event.key === 'f' ? 1 : -1);
-    else if (event.key in steps) this.go(this.#active < 0 && Number.isFinite(steps[event.key]) ? 0 : this.#active + steps[event.key]);
+    else if (event.key in steps)
+      this.go(this.#active < 0 && Number.isFinite(steps[event.key]) ? 0 : this.#active + steps[event.key]);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -233,7 +272,8 @@ export class CellMap {
     const y = Math.floor(this.#active / this.#columns) * this.#pitch;
     const scroller = this.#scroller;
     if (scroller.scrollTop > y) scroller.scrollTop = y;
-    else if (scroller.scrollTop < y + this.#pitch - scroller.clientHeight) scroller.scrollTop = y + this.#pitch - scroller.clientHeight;
+    else if (scroller.scrollTop < y + this.#pitch - scroller.clientHeight)
+      scroller.scrollTop = y + this.#pitch - scroller.clientHeight;
     this.update();
     this.#showTip(this.#active);
     text(this.#spoken, this.#options.describe(this.#active));
@@ -243,7 +283,7 @@ export class CellMap {
   nextFailure(step) {
     const n = this.#options.size();
     for (let k = 1; k <= n; k++) {
-      const i = (((this.#active < 0 ? (step > 0 ? -1 : 0) : this.#active) + step * k) % n + n) % n;
+      const i = ((((this.#active < 0 ? (step > 0 ? -1 : 0) : this.#active) + step * k) % n) + n) % n;
       if (this.#options.state(i) !== CELL.failed) continue;
       this.#scroller.focus({ preventScroll: true });
       this.go(i);

@@ -36,7 +36,8 @@ export const JOB_STATES = ['failed', 'running', 'waiting', 'suspended', 'deletin
 /** @typedef {{at: number, ended: number}} Sample */
 
 /** @param {any} job @param {string} type */
-export const condition = (job, type) => job.status?.conditions?.find((/** @type {any} */ c) => c.type === type && c.status === 'True');
+export const condition = (job, type) =>
+  job.status?.conditions?.find((/** @type {any} */ c) => c.type === type && c.status === 'True');
 
 /**
  * @param {any} job
@@ -71,8 +72,8 @@ export function recordOf(job, before, now) {
     name: metadata.name,
     labels,
     state: stateOf(job),
-    reason: target?.type === 'Complete' ? '' : target?.reason ?? '',
-    message: target?.type === 'Complete' ? '' : target?.message ?? '',
+    reason: target?.type === 'Complete' ? '' : (target?.reason ?? ''),
+    message: target?.type === 'Complete' ? '' : (target?.message ?? ''),
     created: moment(metadata.creationTimestamp),
     started: moment(status.startTime),
     finished: moment(status.completionTime ?? end?.lastTransitionTime),
@@ -126,11 +127,17 @@ export function progressOf(job) {
 }
 
 /** `3 / 5` @param {JobRecord} job */
-export const completionsOf = (job) => `${count(job.succeeded)} / ${job.completions === null ? '1+' : count(job.completions)}`;
+export const completionsOf = (job) =>
+  `${count(job.succeeded)} / ${job.completions === null ? '1+' : count(job.completions)}`;
 
 /** One word, as a badge shows it. @type {Record<JobState, string>} */
 export const JOB_WORDS = {
-  running: 'Running', waiting: 'Waiting', suspended: 'Suspended', succeeded: 'Succeeded', failed: 'Failed', deleting: 'Deleting',
+  running: 'Running',
+  waiting: 'Waiting',
+  suspended: 'Suspended',
+  succeeded: 'Succeeded',
+  failed: 'Failed',
+  deleting: 'Deleting',
 };
 
 /** The reasons of Kubernetes and of kiln in words. @type {Record<string, string>} */
@@ -164,13 +171,18 @@ export const inWords = (reason) => REASONS[reason] ?? '';
  */
 export function summaryOf(job) {
   switch (job.state) {
-    case 'failed': return inWords(job.reason) || job.message || job.reason;
-    case 'running': return plural(job.active, 'pod') + (job.failed ? `, ${count(job.failed)} failed` : '');
+    case 'failed':
+      return inWords(job.reason) || job.message || job.reason;
+    case 'running':
+      return plural(job.active, 'pod') + (job.failed ? `, ${count(job.failed)} failed` : '');
     case 'waiting':
       if (job.active > 0) return `${plural(job.active, 'pod')} not running yet`;
       return job.failed > 0 ? `${plural(job.failed, 'failure')}, tries again` : 'Not started yet';
-    case 'suspended': return 'Paused until it is resumed';
-    case 'deleting': return 'Being deleted';
-    default: return job.failed ? `${plural(job.failed, 'pod')} failed on the way` : '';
+    case 'suspended':
+      return 'Paused until it is resumed';
+    case 'deleting':
+      return 'Being deleted';
+    default:
+      return job.failed ? `${plural(job.failed, 'pod')} failed on the way` : '';
   }
 }

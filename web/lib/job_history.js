@@ -16,7 +16,13 @@ export function jobHistory(jobs, now, span, steps) {
   // Moments are multiples of the step, so that points stay what they are while the time goes on.
   const end = Math.ceil(now / width) * width;
   const start = end - span;
-  const points = Array.from({ length: steps + 1 }, (_, i) => ({ at: start + i * width, running: 0, waiting: 0, succeeded: 0, failed: 0 }));
+  const points = Array.from({ length: steps + 1 }, (_, i) => ({
+    at: start + i * width,
+    running: 0,
+    waiting: 0,
+    succeeded: 0,
+    failed: 0,
+  }));
   // What began and ended before each point, as differences that are summed up afterwards.
   const stepOf = (/** @type {number} */ at) => Math.max(0, Math.ceil((at - start) / width));
   for (const job of jobs) {

@@ -36,7 +36,7 @@ export class LogLines {
     const parts = (this.#rest + text).split('\n');
     this.#rest = parts.pop() ?? '';
     // A line that does not end is not waited for.
-    if (this.#rest.length > LONGEST * 16) parts.push(this.#rest), this.#rest = '';
+    if (this.#rest.length > LONGEST * 16) (parts.push(this.#rest), (this.#rest = ''));
     for (const part of parts) this.#line(part);
     if (parts.length) this.version++;
   }
@@ -106,8 +106,22 @@ export function columns(text) {
   for (const c of text) {
     const code = c.codePointAt(0) ?? 0;
     if (code === 9) n += 8 - (n % 8);
-    else if ((code >= 0x300 && code <= 0x36f) || (code >= 0x200b && code <= 0x200f) || (code >= 0xfe00 && code <= 0xfe0f)) n += 0;
-    else if ((code >= 0x1100 && code <= 0x115f) || (code >= 0x2e80 && code <= 0xa4cf) || (code >= 0xac00 && code <= 0xd7a3) || (code >= 0xf900 && code <= 0xfaff) || (code >= 0xfe30 && code <= 0xfe6f) || (code >= 0xff00 && code <= 0xff60) || code >= 0x1f300) n += 2;
+    else if (
+      (code >= 0x300 && code <= 0x36f) ||
+      (code >= 0x200b && code <= 0x200f) ||
+      (code >= 0xfe00 && code <= 0xfe0f)
+    )
+      n += 0;
+    else if (
+      (code >= 0x1100 && code <= 0x115f) ||
+      (code >= 0x2e80 && code <= 0xa4cf) ||
+      (code >= 0xac00 && code <= 0xd7a3) ||
+      (code >= 0xf900 && code <= 0xfaff) ||
+      (code >= 0xfe30 && code <= 0xfe6f) ||
+      (code >= 0xff00 && code <= 0xff60) ||
+      code >= 0x1f300
+    )
+      n += 2;
     else n += 1;
   }
   return n;
@@ -186,7 +200,8 @@ export function withHits(pieces, wanted) {
   if (low.length !== all.length) return pieces.map((piece) => ({ ...piece, hit: false }));
   /** @type {number[]} */
   const edges = [];
-  for (let at = low.indexOf(wanted); at >= 0; at = low.indexOf(wanted, at + wanted.length)) edges.push(at, at + wanted.length);
+  for (let at = low.indexOf(wanted); at >= 0; at = low.indexOf(wanted, at + wanted.length))
+    edges.push(at, at + wanted.length);
   const found = [];
   let offset = 0;
   for (const { text, look } of pieces) {

@@ -2,12 +2,12 @@
 // guest wrote is text.
 
 import { ApiError, pathOf, send } from './api.js';
-import { parse, plain } from './ansi.js';
-import { contrast, ground, readable } from './colour.js';
+import { plain } from './ansi.js';
 import { connection } from './connection.js';
-import { breathe, fill, h, set, text } from './dom.js';
+import { breathe, fill, h, text } from './dom.js';
 import { count, plural } from './format.js';
-import { LogLines, Rows, withHits } from './log_lines.js';
+import { lineElement } from './log_line.js';
+import { LogLines, Rows } from './log_lines.js';
 import { toastError } from './overlay.js';
 import { button, icon } from './ui.js';
 
@@ -26,7 +26,18 @@ export class LogView {
   #source = null;
   #window = h('div', { class: 'log-window' });
   #space = h('div', { class: 'log-space' }, this.#window);
-  #lines = h('div', { class: 'log-lines', tabIndex: 0, role: 'log', 'aria-live': 'off', 'aria-label': 'Log', onscroll: () => this.#scrolled() }, this.#space);
+  #lines = h(
+    'div',
+    {
+      class: 'log-lines',
+      tabIndex: 0,
+      role: 'log',
+      'aria-live': 'off',
+      'aria-label': 'Log',
+      onscroll: () => this.#scrolled(),
+    },
+    this.#space,
+  );
   #state = h('span', { role: 'status' });
   #found = h('span', { class: 'small muted', 'aria-live': 'polite' });
   #search;
@@ -50,7 +61,10 @@ export class LogView {
   constructor(extra, signal) {
     this.#signal = signal;
     const toggle = (/** @type {string} */ label, /** @type {string} */ key, on = false) => {
-      const box = h('input', { type: 'checkbox', checked: (sessionStorage.getItem(`kiln.log.${key}`) ?? (on ? '1' : '')) === '1' });
+      const box = h('input', {
+        type: 'checkbox',
+        checked: (sessionStorage.getItem(`kiln.log.${key}`) ?? (on ? '1' : '')) === '1',
+      });
       box.addEventListener('change', () => {
         sessionStorage.setItem(`kiln.log.${key}`, box.checked ? '1' : '');
         this.#drawn = '';
@@ -68,20 +82,49 @@ export class LogView {
     });
     this.#follow.box.addEventListener('change', () => this.#toEnd());
     this.#search = h('input', {
-      type: 'search', 'data-search': true, placeholder: 'Search', 'aria-label': 'Search in the log', spellcheck: 'false', autocomplete: 'off',
-      oninput: () => void this.#find(), onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter') (e.preventDefault(), this.#next(e.shiftKey ? -1 : 1)); },
+      type: 'search',
+      'data-search': true,
+      placeholder: 'Search',
+      'aria-label': 'Search in the log',
+      spellcheck: 'false',
+      autocomplete: 'off',
+      oninput: () => void this.#find(),
+      onkeydown: (/** @type {KeyboardEvent} */ e) => {
+        if (e.key === 'Enter') (e.preventDefault(), this.#next(e.shiftKey ? -1 : 1));
+      },
     });
-    this.element = h('section', { class: 'card flush log', 'aria-label': 'Log' },
-      h('div', { class: 'log-bar' }, extra, h('div', { class: 'search' }, icon('search'), this.#search),
-        h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Last place found', onclick: () => this.#next(-1) }, icon('up')),
-        h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Next place found', onclick: () => this.#next(1) }, icon('down')), this.#found,
-        h('span', { class: 'grow' }), this.#follow.label, this.#wrap.label, this.#times.label,
-        button('Download', () => void this.#download(), { icon: 'download', kind: 'small' })),
-      this.#lines, h('div', { class: 'log-foot' }, this.#state));
-    const observer = new ResizeObserver(() => (this.#character = 0, this.#drawn = '', this.#draw()));
+    this.element = h(
+      'section',
+      { class: 'card flush log', 'aria-label': 'Log' },
+      h(
+        'div',
+        { class: 'log-bar' },
+        extra,
+        h('div', { class: 'search' }, icon('search'), this.#search),
+        h(
+          'button',
+          { type: 'button', class: 'icon-button', 'aria-label': 'Last place found', onclick: () => this.#next(-1) },
+          icon('up'),
+        ),
+        h(
+          'button',
+          { type: 'button', class: 'icon-button', 'aria-label': 'Next place found', onclick: () => this.#next(1) },
+          icon('down'),
+        ),
+        this.#found,
+        h('span', { class: 'grow' }),
+        this.#follow.label,
+        this.#wrap.label,
+        this.#times.label,
+        button('Download', () => void this.#download(), { icon: 'download', kind: 'small' }),
+      ),
+      this.#lines,
+      h('div', { class: 'log-foot' }, this.#state),
+    );
+    const observer = new ResizeObserver(() => ((this.#character = 0), (this.#drawn = ''), this.#draw()));
     observer.observe(this.#lines);
     const again = () => this.#stream?.abort();
-    document.addEventListener('themechange', () => (this.#drawn = '', this.#draw()), { signal });
+    document.addEventListener('themechange', () => ((this.#drawn = ''), this.#draw()), { signal });
     for (const event of ['pause', 'resume', 'dead', 'back']) connection.addEventListener(event, again, { signal });
     signal.addEventListener('abort', () => (observer.disconnect(), this.#stream?.abort(), connection.forget(this)));
   }
@@ -142,7 +185,13 @@ export class LogView {
   /** From the start, or from a hundred thousand lines before the end. @param {Source} source @param {AbortSignal} signal */
   async #read(source, signal) {
     const path = `${pathOf('pods', source.namespace, source.pod)}/log`;
-    const query = { container: source.container, previous: source.previous || undefined, follow: true, timestamps: this.#times.box.checked || undefined, tailLines: TAIL };
+    const query = {
+      container: source.container,
+      previous: source.previous || undefined,
+      follow: true,
+      timestamps: this.#times.box.checked || undefined,
+      tailLines: TAIL,
+    };
     this.#say(this.#log.lines.length ? '' : 'Loading…', 'loading');
     const response = await send(path, { query, signal, accept: '*/*' });
     if (!response.body) return;
@@ -154,7 +203,9 @@ export class LogView {
     this.#say('Following', 'live');
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
-      const { done, value } = await reader.read().catch(() => { throw new ApiError(0, 'Unreachable', 'the connection broke'); });
+      const { done, value } = await reader.read().catch(() => {
+        throw new ApiError(0, 'Unreachable', 'the connection broke');
+      });
       if (done) break;
       for (let at = 0; at < value.length; at += 128 << 10) {
         log.add(value.slice(at, at + (128 << 10)));
@@ -209,7 +260,8 @@ export class LogView {
     const { scrollTop, scrollHeight, clientHeight } = this.#lines;
     const atEnd = scrollHeight - scrollTop - clientHeight < ROW * 1.5;
     // Who scrolls back wants to read, and who scrolls to the end to follow.
-    if (!this.#own && this.#follow.box.checked !== atEnd && (atEnd || this.#follow.box.checked)) this.#follow.box.checked = atEnd;
+    if (!this.#own && this.#follow.box.checked !== atEnd && (atEnd || this.#follow.box.checked))
+      this.#follow.box.checked = atEnd;
     this.#own = false;
     this.#draw();
   }
@@ -235,41 +287,53 @@ export class LogView {
     view.classList.toggle('wrap', wrap);
     this.#rows.measure(this.#log, wrap ? this.#width() : 0);
     this.#space.style.height = `${this.#rows.total * ROW}px`;
-    const words = [this.#words, lines.length ? plural(lines.length, 'line') : '', dropped || lines.length >= TAIL ? 'earlier lines are left out; Download has all' : ''].filter(Boolean).join(' · ');
+    const words = [
+      this.#words,
+      lines.length ? plural(lines.length, 'line') : '',
+      dropped || lines.length >= TAIL ? 'earlier lines are left out; Download has all' : '',
+    ]
+      .filter(Boolean)
+      .join(' · ');
     text(this.#state, words);
     const firstRow = Math.max(0, Math.floor(view.scrollTop / ROW) - 20);
     const lastRow = (view.scrollTop + view.clientHeight) / ROW + 20;
     const from = this.#rows.lineAt(firstRow);
     const to = Math.min(lines.length, this.#rows.lineAt(lastRow) + 1);
-    const key = [from, to, this.#log.version * (to >= lines.length - 1 ? 1 : 0), dropped, wrap, this.#times.box.checked, this.#search.value, this.#hit].join();
+    const key = [
+      from,
+      to,
+      this.#log.version * (to >= lines.length - 1 ? 1 : 0),
+      dropped,
+      wrap,
+      this.#times.box.checked,
+      this.#search.value,
+      this.#hit,
+    ].join();
     if (key === this.#drawn) return;
     this.#drawn = key;
     if (lines.length === 0) {
-      fill(this.#window, h('p', { class: 'log-empty' }, this.#words && this.#words !== 'Following' ? this.#words : 'Nothing has been written yet.'));
+      fill(
+        this.#window,
+        h(
+          'p',
+          { class: 'log-empty' },
+          this.#words && this.#words !== 'Following' ? this.#words : 'Nothing has been written yet.',
+        ),
+      );
       return;
     }
     this.#window.style.transform = `translateY(${this.#rows.start(from) * ROW}px)`;
+    const times = this.#times.box.checked;
     const wanted = this.#search.value.toLowerCase();
     const under = getComputedStyle(view).getPropertyValue('--code-bg').trim();
     if (/^#[0-9a-f]{6}$/i.test(under)) this.#under = under;
     const current = this.#hits[this.#hit];
     const made = [];
-    for (let i = from; i < to; i++) made.push(this.#line(i, wanted, i === current));
+    for (let i = from; i < to; i++) {
+      const how = { number: i + 1 + dropped, times, wanted, current: i === current, under: this.#under };
+      made.push(lineElement(lines[i], how));
+    }
     this.#window.replaceChildren(...made);
-  }
-
-  /** @param {number} i @param {string} wanted @param {boolean} current */
-  #line(i, wanted, current) {
-    const { at, text, look } = this.#log.lines[i];
-    const pieces = withHits(parse(text, look).pieces, wanted);
-    return h('div', { class: 'log-line' }, h('span', { class: 'no', 'aria-hidden': 'true' }, i + 1 + this.#log.dropped),
-      this.#times.box.checked && h('span', { class: 'at', title: at }, (at || '').slice(11, 23).padEnd(12)),
-      h('span', { class: 'what' }, pieces.map((piece) => {
-        if (!piece.look && !piece.hit) return piece.text;
-        const element = h(piece.hit ? 'mark' : 'span', { class: piece.hit && current ? 'current' : null }, piece.text);
-        if (piece.look) dress(element, piece.look, this.#under);
-        return element;
-      })));
   }
 
   /** The colour of the page beneath, by which others are made readable. */
@@ -304,7 +368,12 @@ export class LogView {
     const old = this.#hits[this.#hit];
     this.#hits = hits;
     this.#hit = old === undefined ? -1 : hits.indexOf(old);
-    text(this.#found, hits.length ? `${this.#hit >= 0 ? `${count(this.#hit + 1)} of ` : ''}${plural(hits.length, 'line')}` : 'nothing found');
+    text(
+      this.#found,
+      hits.length
+        ? `${this.#hit >= 0 ? `${count(this.#hit + 1)} of ` : ''}${plural(hits.length, 'line')}`
+        : 'nothing found',
+    );
     this.#drawn = '';
     this.#draw();
   }
@@ -331,7 +400,11 @@ export class LogView {
     if (!source) return;
     try {
       const query = { container: source.container, previous: source.previous || undefined };
-      const response = await send(`${pathOf('pods', source.namespace, source.pod)}/log`, { query, accept: '*/*', signal: this.#signal });
+      const response = await send(`${pathOf('pods', source.namespace, source.pod)}/log`, {
+        query,
+        accept: '*/*',
+        signal: this.#signal,
+      });
       // As bytes, so that no browser takes it for a page.
       const url = URL.createObjectURL(new Blob([await response.arrayBuffer()], { type: 'application/octet-stream' }));
       const link = h('a', { href: url, download: `${source.pod}-${source.container}.log` });
@@ -342,22 +415,3 @@ export class LogView {
     }
   }
 }
-
-/**
- * @param {HTMLElement} element
- * @param {import('./ansi.js').Look} look
- * @param {string} under the colour of the page beneath, `#rrggbb`
- */
-function dress(element, look, under) {
-  const names = ['bold', 'dim', 'italic', 'underline', 'strike'].filter((name) => look[/** @type {'bold'} */ (name)]);
-  if (names.length) set(element, { class: `${element.className} ${names.join(' ')}` });
-  const [fg, bg] = look.inverse ? [look.bg, look.fg] : [look.fg, look.bg];
-  const on = bg !== undefined ? ground(bg) : look.inverse ? (brightGround(under) ? '#171a21' : '#e6e9ef') : '';
-  if (on) {
-    element.style.backgroundColor = on;
-    element.style.color = readable(fg === undefined ? under : ground(fg), on);
-  } else if (fg !== undefined) element.style.color = fg.startsWith('#') ? readable(fg, under) : `var(--a${fg})`;
-}
-
-/** @param {string} hex */
-const brightGround = (hex) => contrast(hex, '#000000') > contrast(hex, '#ffffff');

@@ -15,7 +15,12 @@ export function samples(text, names) {
     const line = new RegExp(`^${name}(?:\\{(.*)\\})? ([-+0-9.eE]+|NaN|[+-]Inf)$`, 'gm');
     for (const [, labels, value] of text.matchAll(line)) {
       found[name].push({
-        labels: Object.fromEntries([...(labels ?? '').matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)].map(([, key, v]) => [key, v.replace(/\\(.)/g, (_, c) => (c === 'n' ? '\n' : c))])),
+        labels: Object.fromEntries(
+          [...(labels ?? '').matchAll(/([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g)].map(([, key, v]) => [
+            key,
+            v.replace(/\\(.)/g, (_, c) => (c === 'n' ? '\n' : c)),
+          ]),
+        ),
         value: Number(value.replace('Inf', 'Infinity')),
       });
     }

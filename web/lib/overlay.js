@@ -24,7 +24,10 @@ export function openDialog(title, content, options = {}) {
     };
     append(dialog, [h('h2', {}, title), content(done, dialog)]);
     dialog.addEventListener('cancel', (event) => options.closable === false && event.preventDefault());
-    dialog.addEventListener('click', (event) => event.target === dialog && options.closable !== false && dialog.close());
+    dialog.addEventListener(
+      'click',
+      (event) => event.target === dialog && options.closable !== false && dialog.close(),
+    );
     dialog.addEventListener('close', () => {
       dialog.remove();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
@@ -42,11 +45,22 @@ export function openDialog(title, content, options = {}) {
  * @returns {Promise<boolean>}
  */
 export async function confirm(title, { text, action, danger }) {
-  const answer = await openDialog(title, (/** @type {(answer: boolean | null) => void} */ done) => h('form', {
-    method: 'dialog', onsubmit: (/** @type {Event} */ e) => (e.preventDefault(), done(true)),
-  }, h('div', { class: 'body' }, text), h('div', { class: 'actions' },
-    h('button', { type: 'button', class: 'button', onclick: () => done(null) }, 'Cancel'),
-    h('button', { type: 'submit', class: `button primary ${danger ? 'danger' : ''}`, autofocus: true }, action))));
+  const answer = await openDialog(title, (/** @type {(answer: boolean | null) => void} */ done) =>
+    h(
+      'form',
+      {
+        method: 'dialog',
+        onsubmit: (/** @type {Event} */ e) => (e.preventDefault(), done(true)),
+      },
+      h('div', { class: 'body' }, text),
+      h(
+        'div',
+        { class: 'actions' },
+        h('button', { type: 'button', class: 'button', onclick: () => done(null) }, 'Cancel'),
+        h('button', { type: 'submit', class: `button primary ${danger ? 'danger' : ''}`, autofocus: true }, action),
+      ),
+    ),
+  );
   return answer === true;
 }
 
@@ -58,8 +72,17 @@ const STAYS = 6_000;
  */
 export function toast(message, state = 'none') {
   const close = () => element.remove();
-  const element = h('div', { class: 'toast', 'data-state': state }, h('span', { class: 'badge', 'data-state': state }, stateIcon(state)), h('span', { class: 'grow' }, message),
-    h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Close the message', onclick: close }, icon('close')));
+  const element = h(
+    'div',
+    { class: 'toast', 'data-state': state },
+    h('span', { class: 'badge', 'data-state': state }, stateIcon(state)),
+    h('span', { class: 'grow' }, message),
+    h(
+      'button',
+      { type: 'button', class: 'icon-button', 'aria-label': 'Close the message', onclick: close },
+      icon('close'),
+    ),
+  );
   const all = document.getElementById('toasts');
   all?.append(element);
   while (all && all.childElementCount > 4) all.firstElementChild?.remove();

@@ -6,7 +6,13 @@ import { moment } from './time.js';
 /** @typedef {'running' | 'waiting' | 'succeeded' | 'failed' | 'deleting'} PodState */
 
 /** @type {Record<PodState, string>} */
-export const POD_WORDS = { running: 'Running', waiting: 'Waiting', succeeded: 'Succeeded', failed: 'Failed', deleting: 'Stopping' };
+export const POD_WORDS = {
+  running: 'Running',
+  waiting: 'Waiting',
+  succeeded: 'Succeeded',
+  failed: 'Failed',
+  deleting: 'Stopping',
+};
 
 /**
  * @typedef {object} PodRecord
@@ -41,7 +47,13 @@ export function usageOf(object) {
   try {
     const { fuel, peakMemoryBytes, cpuMicros, wallMicros, finished } = JSON.parse(text);
     const number = (/** @type {unknown} */ n) => (typeof n === 'number' ? n : NaN);
-    return { fuel: number(fuel), memory: number(peakMemoryBytes), cpu: number(cpuMicros) / 1000, wall: number(wallMicros) / 1000, finished: moment(finished) };
+    return {
+      fuel: number(fuel),
+      memory: number(peakMemoryBytes),
+      cpu: number(cpuMicros) / 1000,
+      wall: number(wallMicros) / 1000,
+      finished: moment(finished),
+    };
   } catch {
     return null;
   }
@@ -74,18 +86,28 @@ export function explain(pod) {
   if (podState(pod) === 'failed' || (failed && status.phase !== 'Running')) {
     const end = failed?.state.terminated;
     const reason = [status.reason, end?.reason].find((r) => r && r !== 'Error') ?? end?.reason ?? 'Failed';
-    return { reason, why: status.message || end?.message || '', exit: end?.exitCode ?? NaN, container: failed?.name ?? '' };
+    return {
+      reason,
+      why: status.message || end?.message || '',
+      exit: end?.exitCode ?? NaN,
+      container: failed?.name ?? '',
+    };
   }
-  const waiting = all.find((c) => c.state?.waiting?.reason && !/^(ContainerCreating|PodInitializing)$/.test(c.state.waiting.reason));
+  const waiting = all.find(
+    (c) => c.state?.waiting?.reason && !/^(ContainerCreating|PodInitializing)$/.test(c.state.waiting.reason),
+  );
   if (waiting) {
     const { reason, message = '' } = waiting.state.waiting;
     const last = waiting.lastState?.terminated;
     return { reason, why: message, exit: last?.exitCode ?? NaN, container: waiting.name };
   }
-  const unscheduled = status.conditions?.find((/** @type {any} */ c) => c.type === 'PodScheduled' && c.status === 'False');
-  if (unscheduled) return { reason: unscheduled.reason ?? '', why: unscheduled.message ?? '', exit: NaN, container: '' };
+  const unscheduled = status.conditions?.find(
+    (/** @type {any} */ c) => c.type === 'PodScheduled' && c.status === 'False',
+  );
+  if (unscheduled)
+    return { reason: unscheduled.reason ?? '', why: unscheduled.message ?? '', exit: NaN, container: '' };
   const end = all.find((c) => c.state?.terminated)?.state.terminated;
-  return { reason: '', why: '', exit: status.phase === 'Succeeded' ? end?.exitCode ?? 0 : NaN, container: '' };
+  return { reason: '', why: '', exit: status.phase === 'Succeeded' ? (end?.exitCode ?? 0) : NaN, container: '' };
 }
 
 /**
@@ -110,7 +132,8 @@ export function runOf(pod) {
   // The statuses have whole seconds, the annotation has micros.
   if (usage && Number.isFinite(usage.finished)) {
     finished = usage.finished;
-    if (statuses(pod).length === 1 && !statuses(pod)[0].restartCount && Number.isFinite(usage.wall)) started = finished - usage.wall;
+    if (statuses(pod).length === 1 && !statuses(pod)[0].restartCount && Number.isFinite(usage.wall))
+      started = finished - usage.wall;
   }
   const isOver = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
   return {
@@ -122,7 +145,8 @@ export function runOf(pod) {
 /** @param {any} pod */
 export function indexOf(pod) {
   const { annotations, labels } = pod.metadata;
-  const text = annotations?.['batch.kubernetes.io/job-completion-index'] ?? labels?.['batch.kubernetes.io/job-completion-index'];
+  const text =
+    annotations?.['batch.kubernetes.io/job-completion-index'] ?? labels?.['batch.kubernetes.io/job-completion-index'];
   return text === undefined ? -1 : Number(text);
 }
 
@@ -135,10 +159,22 @@ export function podRecord(pod) {
   let restarts = 0;
   for (const c of statuses(pod)) restarts += c.restartCount ?? 0;
   return {
-    uid: metadata.uid, namespace: metadata.namespace, name: metadata.name, index: indexOf(pod), state: podState(pod),
-    reason, why: why.length > 300 ? `${why.slice(0, 300)}…` : why, exit, restarts,
-    created: moment(metadata.creationTimestamp), started, finished,
-    wall: usage?.wall ?? NaN, cpu: usage?.cpu ?? NaN, fuel: usage?.fuel ?? NaN, memory: usage?.memory ?? NaN,
+    uid: metadata.uid,
+    namespace: metadata.namespace,
+    name: metadata.name,
+    index: indexOf(pod),
+    state: podState(pod),
+    reason,
+    why: why.length > 300 ? `${why.slice(0, 300)}…` : why,
+    exit,
+    restarts,
+    created: moment(metadata.creationTimestamp),
+    started,
+    finished,
+    wall: usage?.wall ?? NaN,
+    cpu: usage?.cpu ?? NaN,
+    fuel: usage?.fuel ?? NaN,
+    memory: usage?.memory ?? NaN,
   };
 }
 
@@ -148,7 +184,8 @@ export function podRecord(pod) {
  */
 export function podSummary(pod) {
   const words = pod.reason ? inWords(pod.reason) || pod.reason : '';
-  if (pod.state === 'failed') return `${words || 'Failed'}${Number.isFinite(pod.exit) ? ` (exit code ${pod.exit})` : ''}`;
+  if (pod.state === 'failed')
+    return `${words || 'Failed'}${Number.isFinite(pod.exit) ? ` (exit code ${pod.exit})` : ''}`;
   return words;
 }
 
@@ -166,5 +203,11 @@ export function splitBacktrace(message) {
   if (end < 0) end = frames.length;
   const rest = frames.slice(end).join('\n').trim();
   const text = message.slice(0, at).trim();
-  return { text: rest ? `${text}\n${rest}` : text, backtrace: frames.slice(0, end).map((f) => f.trim()).filter(Boolean) };
+  return {
+    text: rest ? `${text}\n${rest}` : text,
+    backtrace: frames
+      .slice(0, end)
+      .map((f) => f.trim())
+      .filter(Boolean),
+  };
 }

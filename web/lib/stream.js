@@ -85,7 +85,10 @@ async function* ofSocket(socket, signal, silence) {
   let waiting = 0;
   let isOver = signal.aborted;
   let wake = () => {};
-  const end = () => { isOver = true; wake(); };
+  const end = () => {
+    isOver = true;
+    wake();
+  };
   socket.onmessage = ({ data }) => {
     come.push(data);
     waiting += data.length;
@@ -133,7 +136,9 @@ async function* ofBody(body, silence) {
     yield [];
     for (;;) {
       const timer = setTimeout(() => void reader.cancel().catch(() => {}), silence);
-      const read = reader.read().catch(() => { throw new ApiError(0, 'Unreachable', 'the connection broke'); });
+      const read = reader.read().catch(() => {
+        throw new ApiError(0, 'Unreachable', 'the connection broke');
+      });
       const { done, value } = await read.finally(() => clearTimeout(timer));
       if (done) return;
       const come = (rest + value).split('\n');

@@ -25,8 +25,20 @@ const ICONS = {
 
 /** @param {string} name */
 export function icon(name) {
-  return s('svg', { class: 'icon', viewBox: '0 0 16 16', 'aria-hidden': 'true', fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' },
-    s('path', { d: ICONS[name] ?? '' }));
+  return s(
+    'svg',
+    {
+      class: 'icon',
+      viewBox: '0 0 16 16',
+      'aria-hidden': 'true',
+      fill: 'none',
+      stroke: 'currentColor',
+      'stroke-width': 1.5,
+      'stroke-linecap': 'round',
+      'stroke-linejoin': 'round',
+    },
+    s('path', { d: ICONS[name] ?? '' }),
+  );
 }
 
 /**
@@ -34,17 +46,42 @@ export function icon(name) {
  * @param {string} state
  */
 export function stateIcon(state) {
-  const line = { fill: 'none', stroke: 'currentColor', 'stroke-width': 1.6, 'stroke-linecap': 'round', 'stroke-linejoin': 'round' };
+  const line = {
+    fill: 'none',
+    stroke: 'currentColor',
+    'stroke-width': 1.6,
+    'stroke-linecap': 'round',
+    'stroke-linejoin': 'round',
+  };
   const cut = { ...line, stroke: 'var(--surface)', 'stroke-width': 1.8 };
   /** @type {Record<string, () => SVGElement[]>} */
   const shapes = {
-    succeeded: () => [s('circle', { cx: 8, cy: 8, r: 7, fill: 'currentColor' }), s('path', { d: 'M5 8.200 7.200 10.400 11 6', ...cut })],
-    failed: () => [s('path', { d: 'M5.100 1h5.800L15 5.100v5.800L10.900 15H5.100L1 10.900V5.100z', fill: 'currentColor' }), s('path', { d: 'M5.700 5.700l4.600 4.600M10.300 5.700l-4.600 4.600', ...cut })],
-    running: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line, opacity: 0.3 }), s('path', { d: 'M8 2a6 6 0 0 1 6 6', ...line, 'stroke-width': 2 }), s('circle', { cx: 8, cy: 8, r: 2.200, fill: 'currentColor' })],
-    waiting: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line, 'stroke-dasharray': '2.200 2.200' }), s('path', { d: 'M8 5v3.200l2 1.400', ...line })],
-    suspended: () => [s('rect', { x: 2, y: 2, width: 12, height: 12, rx: 3, ...line }), s('path', { d: 'M6.300 5.800v4.400M9.700 5.800v4.400', ...line })],
+    succeeded: () => [
+      s('circle', { cx: 8, cy: 8, r: 7, fill: 'currentColor' }),
+      s('path', { d: 'M5 8.200 7.200 10.400 11 6', ...cut }),
+    ],
+    failed: () => [
+      s('path', { d: 'M5.100 1h5.800L15 5.100v5.800L10.900 15H5.100L1 10.900V5.100z', fill: 'currentColor' }),
+      s('path', { d: 'M5.700 5.700l4.600 4.600M10.300 5.700l-4.600 4.600', ...cut }),
+    ],
+    running: () => [
+      s('circle', { cx: 8, cy: 8, r: 6, ...line, opacity: 0.3 }),
+      s('path', { d: 'M8 2a6 6 0 0 1 6 6', ...line, 'stroke-width': 2 }),
+      s('circle', { cx: 8, cy: 8, r: 2.2, fill: 'currentColor' }),
+    ],
+    waiting: () => [
+      s('circle', { cx: 8, cy: 8, r: 6, ...line, 'stroke-dasharray': '2.200 2.200' }),
+      s('path', { d: 'M8 5v3.200l2 1.400', ...line }),
+    ],
+    suspended: () => [
+      s('rect', { x: 2, y: 2, width: 12, height: 12, rx: 3, ...line }),
+      s('path', { d: 'M6.300 5.800v4.400M9.700 5.800v4.400', ...line }),
+    ],
     deleting: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line }), s('path', { d: 'M5.500 8h5', ...line })],
-    begun: () => [s('circle', { cx: 8, cy: 8, r: 6, ...line }), s('path', { d: 'M6.800 5.500v5l3.800-2.500z', fill: 'currentColor' })],
+    begun: () => [
+      s('circle', { cx: 8, cy: 8, r: 6, ...line }),
+      s('path', { d: 'M6.800 5.500v5l3.800-2.500z', fill: 'currentColor' }),
+    ],
     none: () => [s('circle', { cx: 8, cy: 8, r: 3, ...line })],
   };
   return s('svg', { class: 'icon', viewBox: '0 0 16 16', 'aria-hidden': 'true' }, ...(shapes[state] ?? shapes.none)());
@@ -74,8 +111,18 @@ export function setBadge(element, state, word) {
  * @param {string} label
  */
 export function progressBar(label) {
-  const parts = { succeeded: h('span'), running: h('span', { class: 'running' }), failed: h('span', { class: 'failed' }) };
-  const element = h('div', { class: 'progress', role: 'progressbar', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100 }, parts.succeeded, parts.running, parts.failed);
+  const parts = {
+    succeeded: h('span'),
+    running: h('span', { class: 'running' }),
+    failed: h('span', { class: 'failed' }),
+  };
+  const element = h(
+    'div',
+    { class: 'progress', role: 'progressbar', 'aria-label': label, 'aria-valuemin': 0, 'aria-valuemax': 100 },
+    parts.succeeded,
+    parts.running,
+    parts.failed,
+  );
   /** @param {number} succeeded @param {number} running @param {number} failed shares of one */
   const update = (succeeded, running, failed) => {
     set(element, { 'aria-valuenow': Math.floor(succeeded * 100) });
@@ -103,7 +150,13 @@ export const emptyPage = (title, ...more) => h('div', { class: 'empty' }, h('h1'
  * @param {string} state
  * @param {...import('./dom.js').Children} children
  */
-export const notice = (state, ...children) => h('div', { class: 'notice', 'data-state': state }, stateIcon(state), h('div', { class: 'grow stack small-gap' }, ...children));
+export const notice = (state, ...children) =>
+  h(
+    'div',
+    { class: 'notice', 'data-state': state },
+    stateIcon(state),
+    h('div', { class: 'grow stack small-gap' }, ...children),
+  );
 
 /**
  * @param {string} label
@@ -111,7 +164,12 @@ export const notice = (state, ...children) => h('div', { class: 'notice', 'data-
  * @param {{icon?: string, kind?: string, title?: string}} [more]
  */
 export function button(label, onclick, more = {}) {
-  return h('button', { type: 'button', class: `button ${more.kind ?? ''}`, title: more.title, onclick }, more.icon && icon(more.icon), label);
+  return h(
+    'button',
+    { type: 'button', class: `button ${more.kind ?? ''}`, title: more.title, onclick },
+    more.icon && icon(more.icon),
+    label,
+  );
 }
 
 /**
@@ -121,7 +179,12 @@ export function button(label, onclick, more = {}) {
  * @param {...import('./dom.js').Children} children
  */
 export function card(title, aside, ...children) {
-  return h('section', { class: 'card', 'aria-label': title }, h('div', { class: 'card-head' }, h('h2', {}, title), aside), ...children);
+  return h(
+    'section',
+    { class: 'card', 'aria-label': title },
+    h('div', { class: 'card-head' }, h('h2', {}, title), aside),
+    ...children,
+  );
 }
 
 /**
@@ -129,8 +192,13 @@ export function card(title, aside, ...children) {
  * @param {[string, import('./dom.js').Children][]} entries those without a value are left out
  */
 export function facts(entries) {
-  return h('dl', { class: 'facts' }, entries.filter(([, value]) => value !== null && value !== undefined && value !== '' && value !== false)
-    .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+  return h(
+    'dl',
+    { class: 'facts' },
+    entries
+      .filter(([, value]) => value !== null && value !== undefined && value !== '' && value !== false)
+      .map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))),
+  );
 }
 
 /** Said by screen readers, seen by nobody. @param {string} words */
@@ -151,9 +219,18 @@ export function tabView(label, tabs, first, chosen, signal) {
   const panel = h('div', { class: 'tabpanel', role: 'tabpanel', id: newId('panel') });
   /** @type {AbortController | null} */
   let current = null;
-  const buttons = tabs.map((tab) => h('button', { type: 'button', role: 'tab', id: newId('tab'), 'aria-controls': panel.id, onclick: () => open(tab.id) }, tab.label));
+  const buttons = tabs.map((tab) =>
+    h(
+      'button',
+      { type: 'button', role: 'tab', id: newId('tab'), 'aria-controls': panel.id, onclick: () => open(tab.id) },
+      tab.label,
+    ),
+  );
   const open = (/** @type {string} */ id, focus = false) => {
-    const at = Math.max(0, tabs.findIndex((tab) => tab.id === id));
+    const at = Math.max(
+      0,
+      tabs.findIndex((tab) => tab.id === id),
+    );
     current?.abort();
     current = new AbortController();
     const own = current.signal;
@@ -164,13 +241,22 @@ export function tabView(label, tabs, first, chosen, signal) {
     tabs[at].show(panel, AbortSignal.any([own, signal]));
     chosen(tabs[at].id);
   };
-  const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': label, onkeydown: (/** @type {KeyboardEvent} */ event) => {
-    const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (event.target));
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (at < 0 || !step) return;
-    open(tabs[(at + step + tabs.length) % tabs.length].id, true);
-    event.preventDefault();
-  } }, buttons);
+  const list = h(
+    'div',
+    {
+      class: 'tabs',
+      role: 'tablist',
+      'aria-label': label,
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (event.target));
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (at < 0 || !step) return;
+        open(tabs[(at + step + tabs.length) % tabs.length].id, true);
+        event.preventDefault();
+      },
+    },
+    buttons,
+  );
   /** @param {string} id @param {string} words */
   const setLabel = (id, words) => text(buttons[tabs.findIndex((t) => t.id === id)], words);
   open(first);

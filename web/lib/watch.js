@@ -4,7 +4,7 @@
 //   watch ──ends, fails──▶ wait (back-off) ──▶ watch from the last revision
 //   watch ──410 (too far behind), 504──▶ wait (back-off) ──▶ list: what changes faster than it can be read is looked at
 //         now and then, and is followed again when it is quiet
-//   any ──tab hidden, connection dead──▶ rest ──shown, back──▶ watch from the last revision
+//   any ──tab hidden, connection dead──▶ rest ──shown, back──▶ watch from the last revision (loading until its first answer)
 //
 // Objects are reduced to records as they come, so that ten thousand of them cost little. Parsing is cut into slices.
 
@@ -142,7 +142,7 @@ export class Informer {
       }
       if (this.#stop.signal.aborted) return;
       if (this.#rest.signal.aborted) {
-        if (!connection.isHidden) this.#become('lost');
+        if (!connection.isHidden) this.#become('loading');
         wait = FIRST_WAIT;
         continue;
       }

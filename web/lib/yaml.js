@@ -46,7 +46,11 @@ function block(value, indent) {
 
 /** Several lines that a literal block says as they are. @param {string} text */
 function isBlock(text) {
-  return text.includes('\n') && !/^[\s]/.test(text) && !/[^\x09\x0a\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text);
+  return (
+    text.includes('\n') &&
+    !/^[\s]/.test(text) &&
+    !/[^\x09\x0a\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text)
+  );
 }
 
 /**
@@ -61,11 +65,13 @@ function literal(text, indent) {
 }
 
 // What YAML 1.1 or 1.2 could take for something else than text.
-const SPECIAL = /^(?:[-?:,[\]{}#&*!|>'"%@`~=<]|$)|^(?:null|true|false|yes|no|on|off|y|n)$|^[-+.]?[\d.]|^[-+]?\.(?:inf|nan)$|^(?:0[xo])|: |:$| #|^\s|\s$/i;
+const SPECIAL =
+  /^(?:[-?:,[\]{}#&*!|>'"%@`~=<]|$)|^(?:null|true|false|yes|no|on|off|y|n)$|^[-+.]?[\d.]|^[-+]?\.(?:inf|nan)$|^(?:0[xo])|: |:$| #|^\s|\s$/i;
 
 /** Plain if that is what it means, quoted if not. @param {string} text */
 export function scalar(text) {
-  if (/[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text)) return JSON.stringify(text).replace(/[\x7f-\x9f\u2028\u2029\ufeff]/g, escape);
+  if (/[^\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd]/.test(text))
+    return JSON.stringify(text).replace(/[\x7f-\x9f\u2028\u2029\ufeff]/g, escape);
   if (!SPECIAL.test(text)) return text;
   return text.includes("'") || text.includes('\\') ? JSON.stringify(text) : `'${text}'`;
 }
@@ -116,9 +122,19 @@ function step(lines, from, to, wanted, inside) {
     const indent = indentOf(line);
     if (level < 0) level = indent;
     if (indent !== level) continue;
-    if (index >= 0 ? isItem && ++item === index : new RegExp(`^\\s*["']?${wanted.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}["']?\\s*:`).test(line)) {
+    if (
+      index >= 0
+        ? isItem && ++item === index
+        : new RegExp(`^\\s*["']?${wanted.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}["']?\\s*:`).test(line)
+    ) {
       let end = i + 1;
-      while (end < to && (!isContent(lines[end]) || indentOf(lines[end]) > level || (index < 0 && indentOf(lines[end]) === level && /^\s*-(\s|$)/.test(lines[end])))) end++;
+      while (
+        end < to &&
+        (!isContent(lines[end]) ||
+          indentOf(lines[end]) > level ||
+          (index < 0 && indentOf(lines[end]) === level && /^\s*-(\s|$)/.test(lines[end])))
+      )
+        end++;
       return index >= 0 ? [i, i, end] : [i, i + 1, end];
     }
   }

@@ -21,21 +21,78 @@ export function gantt(rows, now) {
   const at = (/** @type {number} */ t) => Math.max(0, Math.min(100, ((t - start) / whole) * 100));
   // All within one second of the API: nothing is known of their order or length.
   if (!(whole > 0)) {
-    return h('ol', { class: 'gantt' }, rows.map((row) => h('li', { class: `gantt-row ${row.current ? 'current' : ''}` }, h('span', { class: 'truncate', title: row.label }, row.href ? h('a', { href: row.href }, row.label) : row.label),
-      h('span', { class: 'gantt-track', 'aria-hidden': 'true' }, Number.isFinite(row.from) && h('span', { class: 'gantt-bar', 'data-state': row.state, style: { left: 0, width: '100%' } })), h('span', {}, [row.words, Number.isFinite(row.from) && '<1 s'].filter(Boolean).join(' · ')))));
+    return h(
+      'ol',
+      { class: 'gantt' },
+      rows.map((row) =>
+        h(
+          'li',
+          { class: `gantt-row ${row.current ? 'current' : ''}` },
+          h(
+            'span',
+            { class: 'truncate', title: row.label },
+            row.href ? h('a', { href: row.href }, row.label) : row.label,
+          ),
+          h(
+            'span',
+            { class: 'gantt-track', 'aria-hidden': 'true' },
+            Number.isFinite(row.from) &&
+              h('span', { class: 'gantt-bar', 'data-state': row.state, style: { left: 0, width: '100%' } }),
+          ),
+          h('span', {}, [row.words, Number.isFinite(row.from) && '<1 s'].filter(Boolean).join(' · ')),
+        ),
+      ),
+    );
   }
-  const bar = (/** @type {number} */ from, /** @type {number} */ to, /** @type {string} */ state, /** @type {string} */ title) =>
-    h('span', { class: 'gantt-bar', 'data-state': state, title, style: { left: `${at(from)}%`, width: `${Math.max(0, at(to) - at(from))}%` } });
+  const bar = (
+    /** @type {number} */ from,
+    /** @type {number} */ to,
+    /** @type {string} */ state,
+    /** @type {string} */ title,
+  ) =>
+    h('span', {
+      class: 'gantt-bar',
+      'data-state': state,
+      title,
+      style: { left: `${at(from)}%`, width: `${Math.max(0, at(to) - at(from))}%` },
+    });
   const list = rows.map((row) => {
     const end = Number.isNaN(row.to) ? now : row.to;
     const took = Number.isFinite(row.from) ? (end === row.from ? '<1 s' : duration(end - row.from)) : '';
-    const waited = Number.isFinite(row.begin) && ((Number.isFinite(row.from) && row.from - row.begin >= 1000) || (Number.isNaN(row.from) && row.state === 'waiting'));
-    return h('li', { class: `gantt-row ${row.current ? 'current' : ''}` },
+    const waited =
+      Number.isFinite(row.begin) &&
+      ((Number.isFinite(row.from) && row.from - row.begin >= 1000) ||
+        (Number.isNaN(row.from) && row.state === 'waiting'));
+    return h(
+      'li',
+      { class: `gantt-row ${row.current ? 'current' : ''}` },
       h('span', { class: 'truncate', title: row.label }, row.href ? h('a', { href: row.href }, row.label) : row.label),
-      h('span', { class: 'gantt-track', 'aria-hidden': 'true' },
+      h(
+        'span',
+        { class: 'gantt-track', 'aria-hidden': 'true' },
         waited && bar(row.begin, Number.isFinite(row.from) ? row.from : now, 'waiting', 'waited'),
-        Number.isFinite(row.from) && bar(row.from, end, row.state, `${row.words}, ${took}`)),
-      h('span', {}, [row.words, took].filter(Boolean).join(' · ')));
+        Number.isFinite(row.from) && bar(row.from, end, row.state, `${row.words}, ${took}`),
+      ),
+      h('span', {}, [row.words, took].filter(Boolean).join(' · ')),
+    );
   });
-  return h('ol', { class: 'gantt' }, list, Number.isFinite(start) && h('li', { class: 'gantt-row', 'aria-hidden': 'true' }, h('span', {}), h('span', { class: 'gantt-axis' }, h('span', {}, clockTime(start)), h('span', {}, `${duration(whole)} in all`), h('span', {}, clockTime(high))), h('span', {})));
+  return h(
+    'ol',
+    { class: 'gantt' },
+    list,
+    Number.isFinite(start) &&
+      h(
+        'li',
+        { class: 'gantt-row', 'aria-hidden': 'true' },
+        h('span', {}),
+        h(
+          'span',
+          { class: 'gantt-axis' },
+          h('span', {}, clockTime(start)),
+          h('span', {}, `${duration(whole)} in all`),
+          h('span', {}, clockTime(high)),
+        ),
+        h('span', {}),
+      ),
+  );
 }

@@ -34,7 +34,11 @@ import { podTable } from './job_pods.js';
 export async function show({ root, params: [namespace, name], query, setQuery, signal, title }) {
   title(name);
   /** @type {Informer<any>} */
-  const informer = new Informer({ path: pathOf('jobs', namespace), query: { fieldSelector: `metadata.name=${name}` }, reduce: (job) => job });
+  const informer = new Informer({
+    path: pathOf('jobs', namespace),
+    query: { fieldSelector: `metadata.name=${name}` },
+    reduce: (job) => job,
+  });
   signal.addEventListener('abort', () => informer.stop());
   fill(root, emptyPage('Loading…'));
   let uid = '';
@@ -47,7 +51,15 @@ export async function show({ root, params: [namespace, name], query, setQuery, s
       if (!informer.isComplete) return;
       inner?.abort();
       uid = '';
-      fill(root, crumbs(namespace), emptyPage(`There is no Job ${name} in ${namespace}`, h('p', {}, 'It may have been deleted.'), h('a', { class: 'button', href: '#/jobs', 'data-up': true }, 'To all Jobs')));
+      fill(
+        root,
+        crumbs(namespace),
+        emptyPage(
+          `There is no Job ${name} in ${namespace}`,
+          h('p', {}, 'It may have been deleted.'),
+          h('a', { class: 'button', href: '#/jobs', 'data-up': true }, 'To all Jobs'),
+        ),
+      );
       return;
     }
     // One of the same name that was made after it is another Job.
@@ -63,7 +75,8 @@ export async function show({ root, params: [namespace, name], query, setQuery, s
 }
 
 /** @param {string} namespace */
-const crumbs = (namespace) => h('p', { class: 'crumbs' }, h('a', { href: '#/jobs', 'data-up': true }, 'Jobs'), ` / ${namespace}`);
+const crumbs = (namespace) =>
+  h('p', { class: 'crumbs' }, h('a', { href: '#/jobs', 'data-up': true }, 'Jobs'), ` / ${namespace}`);
 
 /** @param {any} job */
 function selectorOf(job) {
@@ -89,12 +102,19 @@ function page(root, first, informer, { query, setQuery }, signal) {
   const { namespace, name, uid } = first.metadata;
   const map = new PodMap(first);
   /** @type {Informer<PodRecord>} */
-  const pods = new Informer({ path: pathOf('pods', namespace), query: { labelSelector: selectorOf(first) }, reduce: podRecord, seen: (pod, before) => map.take(pod, before) });
+  const pods = new Informer({
+    path: pathOf('pods', namespace),
+    query: { labelSelector: selectorOf(first) },
+    reduce: podRecord,
+    seen: (pod, before) => map.take(pod, before),
+  });
   signal.addEventListener('abort', () => pods.stop());
 
   /** @type {Shared} */
   const shared = {
-    job: first, pods, map,
+    job: first,
+    pods,
+    map,
     current: () => {
       const began = moment(shared.job.status?.startTime) - 1000;
       const all = [...pods.records.values()];
@@ -110,18 +130,46 @@ function page(root, first, informer, { query, setQuery }, signal) {
   const state = badge('none', '', 'pill');
   const actions = h('div', { class: 'actions' });
   const says = h('div', { class: 'notice live' });
-  const tabs = tabView('Parts of the Job', [
-    { id: 'overview', label: 'Overview', show: (panel, until) => overview(panel, shared, until) },
-    { id: 'pods', label: 'Pods', show: (panel, until) => podTable(panel, shared, { query, setQuery }, until) },
-    { id: 'events', label: 'Events', show: (panel, until) => eventList(panel, namespace, uid, until) },
-    { id: 'yaml', label: 'YAML', show: (panel, until) => void yamlView(panel, pathOf('jobs', namespace, name), {
-      editable: true, hint: 'While a Job runs, parallelism, backoffLimit, activeDeadlineSeconds, suspend, ttlSecondsAfterFinished, labels and annotations may be changed; the template may not.',
-    }, until) },
-  ], query.get('tab') ?? 'overview', (id) => {
-    root.classList.toggle('full', id === 'pods');
-    setQuery({ tab: id === 'overview' ? null : id });
-  }, signal);
-  fill(root, h('div', { class: 'head' }, h('div', { class: 'grow' }, crumbs(namespace), h('div', { class: 'row wrap' }, h('h1', {}, name), state)), actions), says, tabs.list, tabs.panel);
+  const tabs = tabView(
+    'Parts of the Job',
+    [
+      { id: 'overview', label: 'Overview', show: (panel, until) => overview(panel, shared, until) },
+      { id: 'pods', label: 'Pods', show: (panel, until) => podTable(panel, shared, { query, setQuery }, until) },
+      { id: 'events', label: 'Events', show: (panel, until) => eventList(panel, namespace, uid, until) },
+      {
+        id: 'yaml',
+        label: 'YAML',
+        show: (panel, until) =>
+          void yamlView(
+            panel,
+            pathOf('jobs', namespace, name),
+            {
+              editable: true,
+              hint: 'While a Job runs, parallelism, backoffLimit, activeDeadlineSeconds, suspend, ttlSecondsAfterFinished, labels and annotations may be changed; the template may not.',
+            },
+            until,
+          ),
+      },
+    ],
+    query.get('tab') ?? 'overview',
+    (id) => {
+      root.classList.toggle('full', id === 'pods');
+      setQuery({ tab: id === 'overview' ? null : id });
+    },
+    signal,
+  );
+  fill(
+    root,
+    h(
+      'div',
+      { class: 'head' },
+      h('div', { class: 'grow' }, crumbs(namespace), h('div', { class: 'row wrap' }, h('h1', {}, name), state)),
+      actions,
+    ),
+    says,
+    tabs.list,
+    tabs.panel,
+  );
 
   let told = '';
   let buttons = '';
@@ -140,7 +188,15 @@ function page(root, first, informer, { query, setQuery }, signal) {
     const key = shown.map((a) => a.id).join();
     if (key !== buttons) {
       buttons = key;
-      fill(actions, shown.map((action) => button(action.label, () => void doWith(action, [recordOf(shared.job)]), { icon: action.icon, kind: action.danger ? 'danger' : '' })));
+      fill(
+        actions,
+        shown.map((action) =>
+          button(action.label, () => void doWith(action, [recordOf(shared.job)]), {
+            icon: action.icon,
+            kind: action.danger ? 'danger' : '',
+          }),
+        ),
+      );
     }
     const { title, text: words, detail, pod, module, state: of } = explainJob(job, shared.current(), now);
     const all = [title, words, detail, warning, pod?.name].join('\n');
@@ -148,10 +204,22 @@ function page(root, first, informer, { query, setQuery }, signal) {
       if (told && record.state !== says.dataset.of) announce(`${name}: ${title}`);
       told = all;
       set(says, { 'data-state': of, 'data-of': record.state });
-      fill(says, h('span', { class: 'badge', 'data-state': of }, stateIcon(of)), h('div', { class: 'grow' },
-        h('p', {}, h('strong', {}, title)), h('p', {}, words), detail && !words.includes(detail) && h('p', { class: 'detail mono' }, detail.split('\n').slice(0, 4).join('\n')), warning && h('p', { class: 'detail' }, warning)),
-      module && h('a', { class: 'button small', href: '#/modules' }, 'Modules'),
-      pod && h('a', { class: 'button small', href: podHref(pod.namespace, pod.name) }, 'Open the pod'));
+      fill(
+        says,
+        h('span', { class: 'badge', 'data-state': of }, stateIcon(of)),
+        h(
+          'div',
+          { class: 'grow' },
+          h('p', {}, h('strong', {}, title)),
+          h('p', {}, words),
+          detail &&
+            !words.includes(detail) &&
+            h('p', { class: 'detail mono' }, detail.split('\n').slice(0, 4).join('\n')),
+          warning && h('p', { class: 'detail' }, warning),
+        ),
+        module && h('a', { class: 'button small', href: '#/modules' }, 'Modules'),
+        pod && h('a', { class: 'button small', href: podHref(pod.namespace, pod.name) }, 'Open the pod'),
+      );
     }
     tabs.setLabel('pods', pods.records.size ? `Pods ${count(pods.records.size)}` : 'Pods');
   };
@@ -163,12 +231,18 @@ function page(root, first, informer, { query, setQuery }, signal) {
 
   // What a pod waits for may stand in its events only, such as a volume that is not there.
   const look = async () => {
-    const waiting = stateOf(shared.job) === 'waiting' ? shared.current().find((pod) => pod.state === 'waiting' && serverNow() - pod.created > 2000) : undefined;
+    const waiting =
+      stateOf(shared.job) === 'waiting'
+        ? shared.current().find((pod) => pod.state === 'waiting' && serverNow() - pod.created > 2000)
+        : undefined;
     if (!waiting) {
       warning = '';
       return;
     }
-    const list = await get(pathOf('events', namespace), { query: { fieldSelector: `involvedObject.uid=${waiting.uid},type=Warning` }, signal }).catch((error) => {
+    const list = await get(pathOf('events', namespace), {
+      query: { fieldSelector: `involvedObject.uid=${waiting.uid},type=Warning` },
+      signal,
+    }).catch((error) => {
       if (error instanceof ApiError) return null;
       throw error;
     });

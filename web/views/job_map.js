@@ -88,8 +88,13 @@ export class PodMap {
     const gone = Math.max(0, Math.min(counted - here, MOST));
     this.#gone = { succeeded: Math.min(gone, status.succeeded ?? 0), failed: 0 };
     this.#gone.failed = gone - this.#gone.succeeded;
-    const isOver = status.conditions?.some((/** @type {any} */ c) => (c.type === 'Complete' || c.type === 'Failed') && c.status === 'True');
-    const ahead = isOver || spec.completions == null ? 0 : Math.max(0, spec.completions - (status.succeeded ?? 0) - (status.active ?? 0));
+    const isOver = status.conditions?.some(
+      (/** @type {any} */ c) => (c.type === 'Complete' || c.type === 'Failed') && c.status === 'True',
+    );
+    const ahead =
+      isOver || spec.completions == null
+        ? 0
+        : Math.max(0, spec.completions - (status.succeeded ?? 0) - (status.active ?? 0));
     this.#size = Math.min(gone + here + ahead, MOST);
   }
 
