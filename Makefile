@@ -44,7 +44,7 @@ test: tools chromium ## All tests, those with kubectl and in a browser included;
 
 # Only those whose name has this in it: make browser ONLY=pi
 ONLY ?=
-BROWSER_TESTS := --test --test-timeout=300000 --test-reporter=spec $(if $(ONLY),--test-name-pattern='$(ONLY)')
+BROWSER_TESTS := --test --test-timeout=900000 --test-concurrency=1 --test-reporter=spec $(if $(ONLY),--test-name-pattern='$(ONLY)')
 
 .PHONY: browser
 browser: $(TOOLS)/browser.stamp chromium ## The dashboard's tests in Chromium, with the program built now: make browser ONLY=pi

@@ -8,16 +8,18 @@ import { AXE } from './tools.js';
  * Each breach of WCAG 2.2 A and AA and of axe's best practices, as lines. Runs beside the page's own scripts, which its
  * policy would not let it join.
  *
- * @param {import("playwright-core").Page} page
+ * @param {import('playwright-core').Page} page
+ * @param {{ contrast?: boolean }} [options] whether colours are looked at, which takes most of the time
  * @returns {Promise<string[]>}
  */
-export async function violations(page) {
+export async function violations(page, { contrast = true } = {}) {
+  const options = JSON.stringify({ resultTypes: ['violations'], rules: { 'color-contrast': { enabled: contrast } } });
   const session = await page.context().newCDPSession(page);
   try {
     const { frameTree } = await session.send('Page.getFrameTree');
     const world = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id });
     const found = await session.send('Runtime.evaluate', {
-      expression: `${AXE}; axe.run(document, { resultTypes: ["violations"] }).then((r) => JSON.stringify(r.violations))`,
+      expression: `${AXE}; axe.run(document, ${options}).then((r) => JSON.stringify(r.violations))`,
       contextId: world.executionContextId,
       awaitPromise: true,
       returnByValue: true,
