@@ -37,8 +37,8 @@ test: tools chromium ## All tests, those with kubectl and in a browser included;
 	code=0; cargo test --release --locked 2>&1 | tee "$$log" || code=$$?; \
 	$(MAKE) browser-tests 2>&1 | tee -a "$$log" || code=$$?; \
 	awk '/^test result:/ { sets++; passed += $$4; failed += $$6; ignored += $$8 } \
-	  /^. tests [0-9]/ { sets++ } /^. pass [0-9]/ { passed += $$3 } /^. (fail|cancelled) [0-9]/ { failed += $$3 } \
-	  /^. (skipped|todo) [0-9]/ { ignored += $$3 } \
+	  /^[^ ]+ tests [0-9]+$$/ { sets++ } /^[^ ]+ pass [0-9]+$$/ { passed += $$3 } \
+	  /^[^ ]+ (fail|cancelled) [0-9]+$$/ { failed += $$3 } /^[^ ]+ (skipped|todo) [0-9]+$$/ { ignored += $$3 } \
 	  END { printf "%d tests passed, %d failed, %d ignored, in %d sets\n", passed, failed, ignored, sets; \
 	        exit !passed }' "$$log" && exit $$code
 
@@ -89,6 +89,13 @@ $(TOOLS)/clients.stamp: tests/clients/requirements.txt | $(TOOLS)/kubectl-$(KUBE
 	"$(TOOLS)/clients/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  --only-binary :all: --requirement tests/clients/requirements.txt
 	@touch "$@"
+
+.PHONY: screenshots
+screenshots: $(TOOLS)/browser.stamp chromium ## Makes docs/screenshots anew, from the program built now (needs pngquant and two fonts)
+	@command -v pngquant >/dev/null && fc-list | grep -q Inter && fc-list | grep -q 'JetBrains Mono' || { \
+	  echo "on Debian: apt-get install pngquant fonts-inter fonts-jetbrains-mono" >&2; exit 1; }
+	cargo build --release --locked --bin kiln
+	node tests/browser/screenshots.js docs/screenshots
 
 # What drives a browser, checks types and looks for barriers. Node finds packages beside the files that import them, and
 # nothing is to lie there: harness/tools.js asks for them here, and so do the settings of the type checker.

@@ -6,7 +6,7 @@ import { connection } from './lib/connection.js';
 import { $, fill, h, isTyping, newId, set, text } from './lib/dom.js';
 import { openDialog } from './lib/overlay.js';
 import { duration } from './lib/time.js';
-import { announce, button, empty, icon } from './lib/ui.js';
+import { announce, button, emptyPage, icon } from './lib/ui.js';
 import { NAV, VIEWS } from './views/index.js';
 
 /** @type {HTMLElement} */
@@ -23,6 +23,8 @@ fill($('#nav'), NAV.map(({ id, label, href }) => h('a', { href, id: `nav-${id}` 
 /** @type {AbortController | null} */
 let current = null;
 let shown = '';
+/** The address that is shown, with what the view itself has put into it. */
+let known = '';
 
 function address() {
   const hash = location.hash.replace(/^#/, '') || '/';
@@ -33,7 +35,8 @@ function address() {
 /** Shows the view of the address. @param {boolean} [anew] also if it is shown already */
 async function route(anew = false) {
   const { path, query } = address();
-  if (path === shown && !anew) return;
+  if (location.hash === known && shown && !anew) return;
+  known = location.hash;
   const isFirst = shown === '';
   shown = path;
   current?.abort();
@@ -47,14 +50,14 @@ async function route(anew = false) {
   const title = (/** @type {string} */ words) => { document.title = words ? `${words} · kiln` : 'kiln'; };
   if (!found) {
     title('Not found');
-    fill(root, empty('There is no such page', h('a', { class: 'button', href: '#/' }, 'To the overview')));
+    fill(root, emptyPage('There is no such page', h('a', { class: 'button', href: '#/' }, 'To the overview')));
     return;
   }
   try {
     const { show } = await found.view.load();
     if (leave.signal.aborted) return;
     const params = (found.match ?? []).slice(1).map(decode);
-    await show({ root, params, query, setQuery, namespace: chooser.value, signal: leave.signal, title, restored: false });
+    await show({ root, params, query, setQuery, namespace: chooser.value, signal: leave.signal, title });
     // The keyboard and a screen reader go on at the new page, not at the link that led there.
     if (!isFirst && !anew && !root.contains(document.activeElement)) main.focus({ preventScroll: true });
     if (!isFirst) announce(document.title);
@@ -65,7 +68,7 @@ async function route(anew = false) {
     // A file that could not be fetched is not asked for again by every browser, so the whole page is.
     const again = error instanceof ApiError ? () => route(true) : () => location.reload();
     connection.addEventListener('back', again, { once: true, signal: leave.signal });
-    fill(root, empty('This page could not be shown', h('p', {}, words), button('Try again', again)));
+    fill(root, emptyPage('This page could not be shown', h('p', {}, words), button('Try again', again)));
   }
 }
 
@@ -86,7 +89,8 @@ function setQuery(changes) {
     else query.delete(name);
   }
   const rest = String(query);
-  history.replaceState(null, '', `#${path}${rest ? `?${rest}` : ''}`);
+  known = `#${path}${rest ? `?${rest}` : ''}`;
+  history.replaceState(null, '', known);
 }
 
 addEventListener('hashchange', () => route());
@@ -131,6 +135,7 @@ const button_ = $('#connection');
 /** @type {HTMLElement} */
 const banner = $('#banner');
 
+let wasLost = false;
 function showConnection() {
   const { state, trouble, lostAt } = connection;
   set(button_, { 'data-state': state });
@@ -139,7 +144,9 @@ function showConnection() {
   const words = lost ? 'Connection to kiln lost. What is shown is how it was; trying again.' : trouble ? `kiln is not well: ${trouble}` : '';
   banner.hidden = !words;
   banner.dataset.kind = lost ? 'lost' : 'trouble';
-  if (words) fill(banner, h('span', { class: 'grow' }, words), lost && h('span', { class: 'small', 'aria-hidden': 'true' }, ago()));
+  fill(banner, words && h('span', { class: 'grow' }, words), lost && h('span', { class: 'small', 'aria-hidden': 'true' }, ago()));
+  if (wasLost && state === 'live') announce('Connected again');
+  wasLost = lost || (wasLost && state !== 'live');
   text($('#connection-detail'), words || 'What is shown is followed as it changes.');
   if (lost || state === 'paused') root.dataset.stale = state;
   else delete root.dataset.stale;
@@ -239,4 +246,6 @@ addEventListener('keydown', (event) => {
 
 connection.start();
 // Once the token is there, if one is needed.
-send('/version').then(loadNamespaces, () => {}).finally(() => route());
+const begin = () => send('/version').then(() => (connection.use(), loadNamespaces()), () => {});
+connection.addEventListener('back', begin);
+begin().finally(() => route());

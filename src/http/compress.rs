@@ -1,10 +1,12 @@
 //! gzip, for answers that are long and for clients that want it, as at the API server
 //! (`endpoints/handlers/responsewriters/writers.go`): from 128 KiB on, at the fastest level. Never for what a client reads
-//! while it grows, a watch or a followed log, whose pieces would wait in the compressor.
+//! while it grows, a watch or a followed log, whose pieces would wait in the compressor. The files of the dashboard are
+//! compressed from 1 KiB on: a browser may be far away, and asks for dozens.
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::http::{self, HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use tower_http::CompressionLevel;
@@ -18,11 +20,26 @@ pub const LONG: usize = 128 << 10;
 #[derive(Clone, Copy, Debug)]
 pub struct Live;
 
+/// Marks a file of the dashboard.
+#[derive(Clone, Copy, Debug)]
+pub struct File;
+
+/// A file of fewer bytes is sent as it is.
+const LONG_FILE: u64 = 1 << 10;
+
+#[derive(Clone, Copy, Debug)]
+struct Worth;
+
+impl Predicate for Worth {
+    fn should_compress<B: HttpBody>(&self, response: &http::Response<B>) -> bool {
+        let marks = response.extensions();
+        let long = if marks.get::<File>().is_some() { LONG_FILE } else { LONG as u64 };
+        marks.get::<Live>().is_none() && SizeAbove::new(long).should_compress(response)
+    }
+}
+
 pub fn compressed(router: Router) -> Router {
-    let grows = |_: StatusCode, _: Version, _: &HeaderMap, marks: &Extensions| marks.get::<Live>().is_none();
-    let layer = CompressionLayer::new()
-        .quality(CompressionLevel::Fastest)
-        .compress_when(SizeAbove::new(LONG as u64).and(grows));
+    let layer = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(Worth);
     router.layer(layer).layer(from_fn(only_gzip))
 }
 

@@ -17,6 +17,7 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
 use super::Api;
+use super::compress;
 use super::error::Refusal;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/web");
@@ -82,6 +83,7 @@ fn send(path: &str, asked: &HeaderMap) -> Response {
     } else {
         ([(header::CONTENT_TYPE, media)], bytes).into_response()
     };
+    response.extensions_mut().insert(compress::File);
     let headers = response.headers_mut();
     headers.insert(header::ETAG, etag.clone());
     headers.extend(RULES.map(|(name, value)| (name, HeaderValue::from_static(value))));

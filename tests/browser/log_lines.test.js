@@ -96,3 +96,23 @@ test('what is found is marked across pieces', () => {
     'aa|aa',
   );
 });
+
+test('a line that has not ended can be shown, and goes on', () => {
+  const log = new LogLines();
+  const rows = new Rows();
+  log.add('done\n\x1b[31mpassword');
+  assert.ok(log.hasOpen);
+  log.showOpen();
+  log.showOpen();
+  rows.measure(log, 20);
+  assert.deepEqual([texts(log).length, rows.total, log.hasOpen], [2, 2, false]);
+  log.add(': and so on and so on\x1b[0m');
+  log.showOpen();
+  rows.measure(log, 20);
+  assert.deepEqual([texts(log)[1], log.lines[1].look], ['\x1b[31mpassword: and so on and so on\x1b[0m', null]);
+  log.add('\nnext\n');
+  rows.measure(log, 20);
+  assert.deepEqual([log.lines.length, log.lines[2].text, log.lines[2].look, rows.total], [3, 'next', null, 4]);
+  log.end();
+  assert.equal(log.lines.length, 3);
+});

@@ -46,12 +46,12 @@ function shared(make) {
   };
 }
 
-/** How many pods of Jobs have ended since the page was opened, by the second. */
+/** @typedef {{succeeded: number, failed: number}} Ended */
+
+/** How many pods of Jobs have ended since the page was opened, by the second and the namespace. */
 class Throughput {
-  /** @type {Map<number, {succeeded: number, failed: number}>} */
+  /** @type {Map<number, Map<string, Ended>>} */
   #seconds = new Map();
-  /** When counting began. */
-  since = NaN;
 
   /** @param {JobRecord | undefined} job @param {JobRecord | undefined} before */
   count(job, before) {
@@ -60,46 +60,43 @@ class Throughput {
     const failed = Math.max(0, job.failed - before.failed);
     if (succeeded + failed === 0) return;
     const second = Math.floor(Date.now() / 1000);
-    const now = this.#seconds.get(second) ?? { succeeded: 0, failed: 0 };
-    now.succeeded += succeeded;
-    now.failed += failed;
+    const now = this.#seconds.get(second) ?? new Map();
+    const own = now.get(job.namespace) ?? { succeeded: 0, failed: 0 };
+    own.succeeded += succeeded;
+    own.failed += failed;
+    now.set(job.namespace, own);
     this.#seconds.set(second, now);
-    if (this.#seconds.size > 1200) this.#seconds.delete(/** @type {number} */ (this.#seconds.keys().next().value));
+    if (this.#seconds.size > 600) this.#seconds.delete(/** @type {number} */ (this.#seconds.keys().next().value));
+  }
+
+  /** Of the seconds from one on, before another. @param {number} from @param {number} to @param {string} namespace empty: all @returns {Ended} */
+  #sum(from, to, namespace) {
+    const all = { succeeded: 0, failed: 0 };
+    for (let second = from; second < to; second++) {
+      for (const [of, ended] of this.#seconds.get(second) ?? []) {
+        if (namespace && of !== namespace) continue;
+        all.succeeded += ended.succeeded;
+        all.failed += ended.failed;
+      }
+    }
+    return all;
   }
 
   /**
-   * Per second, in steps that end with the second before this one.
-   * @param {number} steps
-   * @param {number} seconds of each
+   * For each of the last seconds, without the one that goes on.
+   * @param {number} seconds
+   * @param {string} namespace
    */
-  rates(steps, seconds) {
-    const end = Math.floor(Date.now() / 1000 / seconds) * seconds;
-    return Array.from({ length: steps }, (_, i) => {
-      const from = end - (steps - i) * seconds;
-      let [succeeded, failed] = [0, 0];
-      for (let s = from; s < from + seconds; s++) {
-        succeeded += this.#seconds.get(s)?.succeeded ?? 0;
-        failed += this.#seconds.get(s)?.failed ?? 0;
-      }
-      return { at: from * 1000, succeeded: succeeded / seconds, failed: failed / seconds };
-    });
-  }
-
-  /** Pods per second, over the last seconds. @param {number} seconds */
-  rate(seconds) {
-    const [{ succeeded, failed }] = this.rates(1, 1).length ? this.#last(seconds) : [{ succeeded: 0, failed: 0 }];
-    return succeeded + failed;
-  }
-
-  /** @param {number} seconds */
-  #last(seconds) {
+  rates(seconds, namespace) {
     const end = Math.floor(Date.now() / 1000);
-    let [succeeded, failed] = [0, 0];
-    for (let s = end - seconds; s < end; s++) {
-      succeeded += this.#seconds.get(s)?.succeeded ?? 0;
-      failed += this.#seconds.get(s)?.failed ?? 0;
-    }
-    return [{ succeeded: succeeded / seconds, failed: failed / seconds }];
+    return Array.from({ length: seconds }, (_, i) => ({ at: (end - seconds + i) * 1000, ...this.#sum(end - seconds + i, end - seconds + i + 1, namespace) }));
+  }
+
+  /** Pods per second, over the last seconds. @param {number} seconds @param {string} namespace */
+  rate(seconds, namespace) {
+    const end = Math.floor(Date.now() / 1000);
+    const { succeeded, failed } = this.#sum(end - seconds, end, namespace);
+    return (succeeded + failed) / seconds;
   }
 }
 
@@ -107,7 +104,6 @@ export const throughput = new Throughput();
 
 /** All Jobs of all namespaces. */
 export const jobs = shared(() => {
-  throughput.since = Date.now();
   return new Informer({
     path: pathOf('jobs'),
     reduce: (job, /** @type {JobRecord | undefined} */ before) => recordOf(job, before, Date.now()),

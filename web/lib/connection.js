@@ -5,6 +5,7 @@
 //   live, lost ──tab hidden──▶ paused ──tab shown──▶ lost (until the first answer)
 
 import { ApiError, send } from './api.js';
+import { stopClock } from './time.js';
 
 /** @typedef {'loading' | 'live' | 'lost' | 'paused'} State */
 
@@ -32,7 +33,7 @@ class Connection extends EventTarget {
     const all = [...this.#watches.values()];
     if (this.#server === 'lost' || all.includes('lost')) return 'lost';
     if (all.includes('paused')) return 'paused';
-    return all.includes('loading') ? 'loading' : 'live';
+    return all.includes('loading') || !this.#isUsed ? 'loading' : 'live';
   }
 
   /** @param {object} watch @param {State} state */
@@ -51,10 +52,19 @@ class Connection extends EventTarget {
     const state = this.state;
     if (state === 'lost' && Number.isNaN(this.lostAt)) this.lostAt = Date.now();
     if (state === 'live' || state === 'loading') this.lostAt = NaN;
+    stopClock(this.lostAt);
     const told = `${state} ${this.trouble}`;
     if (told === this.#told) return;
     this.#told = told;
     this.dispatchEvent(new Event('change'));
+  }
+
+  #isUsed = false;
+
+  /** The server has answered to who asks here: before, the token may be missing. */
+  use() {
+    this.#isUsed = true;
+    this.#changed();
   }
 
   /** Begins to look after the server; once, by `app.js`. */

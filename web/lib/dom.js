@@ -144,6 +144,54 @@ export async function inSlices(items, each, signal) {
   }
 }
 
+/** Sorted by itself, and merged, as one piece. */
+const RUN = 4096;
+
+/**
+ * Sorts into a new array (stable), in slices of some milliseconds: a hundred thousand at once would be felt.
+ * @template T
+ * @param {T[]} items
+ * @param {(a: T, b: T) => number} compare
+ * @param {() => boolean} isWanted asked now and then; if not, the rest is left undone
+ * @returns {Promise<T[] | null>} null if it was given up
+ */
+export async function sortInSlices(items, compare, isWanted) {
+  if (items.length <= RUN) return [...items].sort(compare);
+  let until = performance.now() + 8;
+  const pause = async () => {
+    if (performance.now() < until) return;
+    await breathe();
+    until = performance.now() + 8;
+  };
+  /** @type {T[][]} */
+  let runs = [];
+  for (let i = 0; i < items.length; i += RUN) {
+    runs.push(items.slice(i, i + RUN).sort(compare));
+    await pause();
+    if (!isWanted()) return null;
+  }
+  while (runs.length > 1) {
+    /** @type {T[][]} */
+    const next = [];
+    for (let r = 0; r + 1 < runs.length; r += 2) {
+      const [a, b] = [runs[r], runs[r + 1]];
+      /** @type {T[]} */
+      const merged = new Array(a.length + b.length);
+      for (let i = 0, j = 0, k = 0; k < merged.length; k++) {
+        merged[k] = j >= b.length || (i < a.length && compare(a[i], b[j]) <= 0) ? a[i++] : b[j++];
+        if ((k & 1023) === 1023) {
+          await pause();
+          if (!isWanted()) return null;
+        }
+      }
+      next.push(merged);
+    }
+    if (runs.length % 2 === 1) next.push(runs[runs.length - 1]);
+    runs = next;
+  }
+  return runs[0];
+}
+
 /**
  * Runs something soon after it is asked for, and not more often than `wait` says: what is shown of many things that change
  * all the time need not be worked out for each change.

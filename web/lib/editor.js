@@ -88,9 +88,12 @@ export function faults(error, area, more) {
     const line = lineOf(area.value, name);
     return line < 0 ? h('strong', {}, name) : h('button', { type: 'button', class: 'link', onclick: () => goToLine(area, line) }, `${name} (line ${line + 1})`);
   };
-  return notice('failed', causes.length
-    ? h('ul', { class: 'faults' }, causes.map((c) => h('li', {}, c.field && field(c.field), ' ', c.message ?? '')))
-    : h('p', {}, message), more);
+  if (causes.length > 0) return notice('failed', h('ul', { class: 'faults' }, causes.map((c) => h('li', {}, c.field && field(c.field), ' ', c.message ?? ''))), more);
+  // What could not even be decoded is told in one sentence, with the field or the line in it.
+  const line = /\bline (\d+)/.exec(message)?.[1];
+  const name = /\b(?:metadata|spec)(?:\.[A-Za-z][\w-]*|\[[^\]]*\])+/.exec(message)?.[0];
+  const place = line ? h('button', { type: 'button', class: 'link', onclick: () => goToLine(area, Number(line) - 1) }, `line ${line}`) : name ? field(name) : null;
+  return notice('failed', h('p', {}, message), place && h('p', {}, 'See ', place), more);
 }
 
 /** @param {HTMLTextAreaElement} area @param {number} line from 0 */

@@ -1,7 +1,7 @@
 // The lines of a log, as they come in pieces: bounded, with their times, and how many rows each takes when it is wrapped.
 // No DOM.
 
-import { parse } from './ansi.js';
+import { parse, plain } from './ansi.js';
 
 /** @typedef {import('./ansi.js').Look} Look */
 /** @typedef {{at: string, text: string, look: Look | null}} Line `look`: that of its beginning */
@@ -24,11 +24,15 @@ export class LogLines {
   /** @type {Look | null} */
   #look = null;
 
+  /** Whether the last line has been shown before it ended. */
+  isOpen = false;
+
   /**
    * Takes in text whose lines begin with their time, as the server sends it with `timestamps`.
    * @param {string} text
    */
   add(text) {
+    this.#reopen();
     const parts = (this.#rest + text).split('\n');
     this.#rest = parts.pop() ?? '';
     // A line that does not end is not waited for.
@@ -37,8 +41,31 @@ export class LogLines {
     if (parts.length) this.version++;
   }
 
+  /** Shows what has come of a line whose end has not, such as a question or a progress bar. */
+  showOpen() {
+    if (!this.#rest || this.isOpen || this.#rest.length > LONGEST) return;
+    this.#line(this.#rest);
+    this.isOpen = true;
+    this.version++;
+  }
+
+  /** Takes the line back to which more comes. */
+  #reopen() {
+    if (!this.isOpen) return;
+    const last = this.lines.pop();
+    this.isOpen = false;
+    this.#chars -= last?.text.length ?? 0;
+    this.#look = last?.look ?? null;
+  }
+
+  /** Whether something has come that is not shown. */
+  get hasOpen() {
+    return this.#rest !== '' && !this.isOpen;
+  }
+
   /** The log has ended: what is left is a line, too. */
   end() {
+    this.#reopen();
     if (this.#rest) this.#line(this.#rest);
     this.#rest = '';
     this.version++;
@@ -86,6 +113,9 @@ export function columns(text) {
   return n;
 }
 
+/** Without what a terminal would obey. @param {string} text */
+const shown = (text) => (/[\x00-\x1f\x7f-\x9f]/.test(text) ? plain(text) : text);
+
 /**
  * Where lines begin when each takes as many rows as it needs: sums over all before it. Grows with the lines.
  */
@@ -95,13 +125,16 @@ export class Rows {
   #sums = new Float64Array(1024);
   #count = 0;
   #dropped = 0;
+  /** Lines that will not change any more. */
+  #solid = 0;
 
   /**
    * @param {LogLines} log
    * @param {number} width columns of a row, 0 without wrapping
    */
   measure(log, width) {
-    if (width !== this.#width || log.dropped !== this.#dropped || log.lines.length < this.#count) this.#count = 0;
+    if (width !== this.#width || log.dropped !== this.#dropped || log.lines.length < this.#solid) this.#count = 0;
+    this.#count = Math.min(this.#count, this.#solid);
     [this.#width, this.#dropped] = [width, log.dropped];
     const n = log.lines.length;
     if (n + 1 > this.#sums.length) {
@@ -110,10 +143,11 @@ export class Rows {
       this.#sums = more;
     }
     for (let i = this.#count; i < n; i++) {
-      const rows = width > 0 ? Math.max(1, Math.ceil(columns(log.lines[i].text) / width)) : 1;
+      const rows = width > 0 ? Math.max(1, Math.ceil(columns(shown(log.lines[i].text)) / width)) : 1;
       this.#sums[i + 1] = this.#sums[i] + rows;
     }
     this.#count = n;
+    this.#solid = log.isOpen ? n - 1 : n;
   }
 
   /** All rows. */

@@ -12,6 +12,8 @@ import { toastError } from './overlay.js';
 import { button, icon } from './ui.js';
 
 const ROW = 18;
+/** Milliseconds after which a line that has not ended is shown. */
+const OPEN_AFTER = 150;
 /** Lines that are loaded from the end of a long log. */
 const TAIL = 100_000;
 
@@ -37,6 +39,8 @@ export class LogView {
   #searching = 0;
   #frame = 0;
   #drawn = '';
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #opens;
   #character = 0;
   /** @type {AbortController | null} */
   #stream = null;
@@ -144,6 +148,7 @@ export class LogView {
     if (!response.body) return;
     // What is there stays until the first piece of the new answer, so that a lost connection does not blank the page.
     const log = new LogLines();
+    clearTimeout(this.#opens);
     const isAgain = this.#log.lines.length > 0;
     if (!isAgain) this.#log = log;
     this.#say('Following', 'live');
@@ -158,7 +163,10 @@ export class LogView {
         this.#later();
         if (value.length > 128 << 10) await breathe();
       }
+      clearTimeout(this.#opens);
+      if (log.hasOpen) this.#opens = setTimeout(() => (log.showOpen(), this.#later()), OPEN_AFTER);
     }
+    clearTimeout(this.#opens);
     log.end();
     if (this.#log !== log) this.#swap(log);
     this.#later();

@@ -64,7 +64,7 @@ export class Table {
   #active = -1;
   #rowHeight = 40;
   #all = h('input', { type: 'checkbox', 'aria-label': 'Select all that match', tabIndex: -1 });
-  #empty = h('div', { hidden: true });
+  #empty = h('div', { class: 'table-empty', hidden: true });
   /** @type {Map<string, HTMLElement>} */
   #heads = new Map();
   #frame = 0;
@@ -75,7 +75,7 @@ export class Table {
     const { columns, selectable } = options;
     const check = selectable ? ['20px'] : [];
     const onPhone = columns.filter((c) => c.phone);
-    this.element = h('div', {
+    this.scroller = h('div', {
       class: 'table live', role: 'grid', tabIndex: 0, 'aria-label': options.label, 'aria-multiselectable': selectable ? 'true' : null,
       'aria-colcount': columns.length + check.length,
       style: {
@@ -85,10 +85,12 @@ export class Table {
       },
       onscroll: () => this.#later(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
     }, h('div', { class: 'thead', role: 'rowgroup' }, h('div', { role: 'row', 'aria-rowindex': 1 },
-      selectable && h('div', { role: 'columnheader' }, this.#all), columns.map((column) => this.#head(column)))), this.#body, this.#empty);
+      selectable && h('div', { role: 'columnheader' }, this.#all), columns.map((column) => this.#head(column)))), this.#body);
+    // What is said where there are no rows is no row, so it is not in the grid.
+    this.element = h('div', { class: 'table-box' }, this.scroller, this.#empty);
     this.#all.addEventListener('change', () => this.selectAll(this.#all.checked));
     this.#body.addEventListener('click', (event) => this.#click(event));
-    this.#observer.observe(this.element);
+    this.#observer.observe(this.scroller);
   }
 
   #observer = new ResizeObserver(() => {
@@ -146,7 +148,7 @@ export class Table {
       const at = rows.findIndex((row) => this.#options.key(row) === key);
       this.#active = at >= 0 ? at : Math.min(this.#active, rows.length - 1);
     }
-    set(this.element, { 'aria-rowcount': rows.length + 1 });
+    set(this.scroller, { 'aria-rowcount': rows.length + 1 });
     this.#layout();
     this.#draw(true);
   }
@@ -172,7 +174,7 @@ export class Table {
 
   /** @param {boolean} anew also rows that show the same record as before */
   #draw(anew) {
-    const { clientHeight, scrollTop } = this.element;
+    const { clientHeight, scrollTop } = this.scroller;
     if (clientHeight === 0) return;
     const height = this.#rowHeight;
     const seen = Math.ceil(clientHeight / height) + 2 * SPARE;
@@ -188,7 +190,7 @@ export class Table {
       this.#show(slot, i, record, moved, now);
     }
     const active = this.#active >= first && this.#active < first + size && this.rows[this.#active];
-    set(this.element, { 'aria-activedescendant': active ? this.#slots[this.#active % size].element.id : null });
+    set(this.scroller, { 'aria-activedescendant': active ? this.#slots[this.#active % size].element.id : null });
     const { selection } = this;
     if (this.#options.selectable) {
       const all = this.rows.length > 0 && selection.size >= this.rows.length;
@@ -275,8 +277,8 @@ export class Table {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.target !== this.element || event.altKey) return;
-    const page = Math.max(1, Math.floor(this.element.clientHeight / this.#rowHeight) - 2);
+    if (event.target !== this.scroller || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.#rowHeight) - 2);
     /** @type {Record<string, number>} */
     const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key === 'Enter' && this.rows[this.#active]) this.#options.open(this.rows[this.#active]);
@@ -291,7 +293,7 @@ export class Table {
   #go(index) {
     if (this.rows.length === 0) return;
     this.#active = Math.max(0, Math.min(index, this.rows.length - 1));
-    const { element } = this;
+    const element = this.scroller;
     const head = 36;
     const top = this.#active * this.#rowHeight;
     const low = top + this.#rowHeight + head - element.clientHeight;
@@ -302,7 +304,7 @@ export class Table {
 
   /** Puts the focus into the table, on its first row if none was active. */
   focus() {
-    this.element.focus({ preventScroll: true });
+    this.scroller.focus({ preventScroll: true });
     if (this.#active < 0) this.#go(0);
   }
 

@@ -14,8 +14,18 @@ export function learnServerTime(header, now) {
   skew = Math.abs(off) < 3000 ? 0 : off;
 }
 
+let stoppedAt = NaN;
+
+/**
+ * Stops the clock that is shown, so that what is not known to be true now does not seem to go on; NaN lets it go again.
+ * @param {number} at by this machine's clock
+ */
+export function stopClock(at) {
+  stoppedAt = at;
+}
+
 /** Now, by the server's clock. */
-export const serverNow = () => Date.now() + skew;
+export const serverNow = () => (Number.isNaN(stoppedAt) ? Date.now() : stoppedAt) + skew;
 
 /**
  * A moment of RFC 3339 as milliseconds, with fractions where there are any; NaN if it is none.
@@ -71,8 +81,7 @@ export function ago(at, now) {
   return `${Math.floor(s / 86_400)} d`;
 }
 
-const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
-const dayOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /** `14:03:07` in the reader's own time. @param {number} at */
 export function clockTime(at) {
@@ -90,8 +99,8 @@ export function when(at, now) {
   if (!Number.isFinite(at)) return '–';
   const [a, b] = [new Date(at), new Date(now)];
   if (a.toDateString() === b.toDateString()) return clockTime(at);
-  const date = a.getFullYear() === b.getFullYear() ? day : dayOfYear;
-  return `${date.format(a)}, ${clockTime(at)}`;
+  const year = a.getFullYear() === b.getFullYear() ? '' : ` ${a.getFullYear()}`;
+  return `${a.getDate()} ${MONTHS[a.getMonth()]}${year}, ${clockTime(at)}`;
 }
 
 /** In full, for a title. @param {number} at */

@@ -93,6 +93,13 @@ export function progressBar(label) {
 export const empty = (title, ...more) => h('div', { class: 'empty' }, h('strong', {}, title), ...more);
 
 /**
+ * The same as all that a page has to say.
+ * @param {string} title
+ * @param {...import('./dom.js').Children} more
+ */
+export const emptyPage = (title, ...more) => h('div', { class: 'empty' }, h('h1', {}, title), ...more);
+
+/**
  * @param {string} state
  * @param {...import('./dom.js').Children} children
  */

@@ -104,7 +104,7 @@ function columns(zone, anyNamespace) {
     {
       id: 'schedule',
       label: 'Schedule',
-      width: 'minmax(180px, 2fr)',
+      width: 'minmax(200px, 2.6fr)',
       phone: 'minmax(0, 1.2fr)',
       compare: by((cron) => cron.schedule),
       make(cell) {
@@ -121,7 +121,7 @@ function columns(zone, anyNamespace) {
     {
       id: 'next',
       label: 'Next run',
-      width: 'minmax(130px, 1fr)',
+      width: 'minmax(124px, 1fr)',
       compare: by(next),
       make(cell) {
         const at = h('span', {});
@@ -130,7 +130,7 @@ function columns(zone, anyNamespace) {
         return (cron, now) => {
           const [time] = upcoming(cron, zone, now, 1);
           if (cron.suspended || time === undefined) {
-            text(at, cron.suspended ? 'not while suspended' : inWords(cron.schedule) === 'never' ? 'never' : 'by the server’s clock');
+            text(at, cron.suspended ? '–' : inWords(cron.schedule) === 'never' ? 'never' : 'by the server’s clock');
             text(below, '');
             return;
           }
@@ -176,7 +176,7 @@ function columns(zone, anyNamespace) {
     {
       id: 'actions',
       label: 'Actions',
-      width: '210px',
+      width: '196px',
       make(cell) {
         /** @type {CronRecord | null} */
         let shown = null;

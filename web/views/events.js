@@ -1,11 +1,11 @@
 // All events of all objects, as they happen.
 
 import { eventsOf } from '../lib/events.js';
-import { atMost, fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, sortInSlices, text } from '../lib/dom.js';
 import { count, plural } from '../lib/format.js';
 import { Table } from '../lib/table.js';
 import { ago, exactly, serverNow } from '../lib/time.js';
-import { announce, badge, button, empty, icon, setBadge, stateIcon } from '../lib/ui.js';
+import { announce, badge, button, empty, emptyPage, icon, setBadge, stateIcon } from '../lib/ui.js';
 import { cronHref, jobHref, podHref } from './index.js';
 
 /** @typedef {import('../lib/events.js').EventRecord} EventRecord */
@@ -23,14 +23,14 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   let only = query.get('type') ?? '';
   let paused = false;
   const search = h('input', { type: 'search', 'data-search': true, placeholder: 'Filter: object, reason or words', 'aria-label': 'Filter events by object, reason or words', value: query.get('q') ?? '', spellcheck: 'false', autocomplete: 'off',
-    oninput: () => (setQuery({ q: search.value }), update(true)) });
+    oninput: () => (setQuery({ q: search.value }), void update(true)) });
   const chips = [['Warning', 'Warnings', 'failed'], ['Normal', 'Normal', 'none']].map(([type, label, state]) => {
     const tally = h('span', { class: 'tally' });
     const chip = h('button', { type: 'button', class: 'chip', 'aria-pressed': String(only === type), onclick: () => {
       only = only === type ? '' : type;
       for (const c of chips) set(c.chip, { 'aria-pressed': String(only === c.type) });
       setQuery({ type: only });
-      update(true);
+      void update(true);
     } }, h('span', { class: 'badge', 'data-state': state }, stateIcon(state)), label, tally);
     return { type, chip, tally };
   });
@@ -38,11 +38,11 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   const hold = button('Hold still', () => {
     paused = !paused;
     set(hold, { 'aria-pressed': String(paused) });
-    update(true);
+    void update(true);
   }, { icon: 'pause', kind: 'small' });
   /** @type {Table<EventRecord>} */
   const table = new Table({
-    label: 'Events', key: (e) => e.uid, now: serverNow, sorted: () => update(true),
+    label: 'Events', key: (e) => e.uid, now: serverNow, sorted: () => void update(true),
     open: (e) => { if (hrefOf(e)) location.hash = hrefOf(e); },
     empty: () => empty(!informer.isComplete ? 'Loading events…' : informer.records.size ? 'No event matches' : 'There are no events', informer.isComplete && h('p', {}, 'Events are kept for an hour.')),
     columns: [
@@ -50,7 +50,7 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
         text(cell, ago(e.at, now));
         cell.title = exactly(e.at);
       } },
-      { id: 'reason', label: 'Reason', width: 'minmax(140px, 1fr)', phone: 'minmax(0, 1fr)', compare: (a, b) => (a.reason < b.reason ? -1 : a.reason > b.reason ? 1 : 0), make: (cell) => {
+      { id: 'reason', label: 'Reason', width: 'minmax(176px, 1.2fr)', phone: 'minmax(0, 1fr)', compare: (a, b) => (a.reason < b.reason ? -1 : a.reason > b.reason ? 1 : 0), make: (cell) => {
         const element = badge('none', '');
         const sub = h('span', { class: 'sub phone' });
         cell.append(element, sub);
@@ -79,8 +79,9 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   fill(root, h('div', { class: 'head' }, h('div', { class: 'grow' }, h('h1', {}, 'Events'), counted), h('div', { class: 'actions' }, hold)),
     h('div', { class: 'toolbar' }, h('div', { class: 'search' }, icon('search'), search), h('div', { class: 'chips', role: 'group', 'aria-label': 'Types' }, chips.map((c) => c.chip))), table.element);
 
-  const update = (asked = false) => {
-    if (informer.error) return fill(root, empty('The events cannot be listed', h('p', {}, informer.error.message)));
+  let run = 0;
+  const update = async (asked = false) => {
+    if (informer.error) return fill(root, emptyPage('The events cannot be listed', h('p', {}, informer.error.message)));
     if (paused && !asked) return;
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     /** @type {EventRecord[]} */
@@ -94,14 +95,16 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
     }
     for (const { type, tally: of } of chips) text(of, count(tally[type] ?? 0));
     const { compare } = table;
-    rows.sort((a, b) => compare(a, b) || b.first - a.first);
+    const mine = ++run;
+    const sorted = await sortInSlices(rows, (a, b) => compare(a, b) || b.first - a.first, () => mine === run && !signal.aborted);
+    if (!sorted) return;
     text(counted, `${plural(rows.length, 'event')} of the last hour${informer.isComplete ? '' : ', loading…'}${paused ? ', held still' : ''}`);
     if (asked) announce(plural(rows.length, 'event'));
-    table.setRows(rows);
+    table.setRows(sorted);
   };
-  const soon = atMost(update, () => (informer.records.size > 20_000 ? 2000 : informer.records.size > 2000 ? 600 : 100), signal);
+  const soon = atMost(() => void update(), () => (informer.records.size > 20_000 ? 2000 : informer.records.size > 2000 ? 600 : 100), signal);
   informer.subscribe(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
   signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
-  update();
+  void update();
 }

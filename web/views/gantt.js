@@ -17,13 +17,18 @@ export function gantt(rows, now) {
   // Creation has whole seconds only: what took less is not shown as waiting.
   const exact = rows.filter((row) => Number.isFinite(row.from)).map((row) => row.from);
   const start = exact.length && Math.min(...exact) - low < 1000 && Math.min(...exact) >= low ? Math.min(...exact) : low;
-  const whole = Math.max(high - start, 1e-3);
+  const whole = high - start;
   const at = (/** @type {number} */ t) => Math.max(0, Math.min(100, ((t - start) / whole) * 100));
+  // All within one second of the API: nothing is known of their order or length.
+  if (!(whole > 0)) {
+    return h('ol', { class: 'gantt' }, rows.map((row) => h('li', { class: `gantt-row ${row.current ? 'current' : ''}` }, h('span', { class: 'truncate', title: row.label }, row.href ? h('a', { href: row.href }, row.label) : row.label),
+      h('span', { class: 'gantt-track', 'aria-hidden': 'true' }, Number.isFinite(row.from) && h('span', { class: 'gantt-bar', 'data-state': row.state, style: { left: 0, width: '100%' } })), h('span', {}, [row.words, Number.isFinite(row.from) && '<1 s'].filter(Boolean).join(' · ')))));
+  }
   const bar = (/** @type {number} */ from, /** @type {number} */ to, /** @type {string} */ state, /** @type {string} */ title) =>
     h('span', { class: 'gantt-bar', 'data-state': state, title, style: { left: `${at(from)}%`, width: `${Math.max(0, at(to) - at(from))}%` } });
   const list = rows.map((row) => {
     const end = Number.isNaN(row.to) ? now : row.to;
-    const took = Number.isFinite(row.from) ? duration(end - row.from) : '';
+    const took = Number.isFinite(row.from) ? (end === row.from ? '<1 s' : duration(end - row.from)) : '';
     const waited = Number.isFinite(row.begin) && ((Number.isFinite(row.from) && row.from - row.begin >= 1000) || (Number.isNaN(row.from) && row.state === 'waiting'));
     return h('li', { class: `gantt-row ${row.current ? 'current' : ''}` },
       h('span', { class: 'truncate', title: row.label }, row.href ? h('a', { href: row.href }, row.label) : row.label),

@@ -10,7 +10,6 @@
  * @property {string} namespace that was chosen; empty: all
  * @property {AbortSignal} signal aborted when the view is left
  * @property {(title: string) => void} title names the tab
- * @property {boolean} restored whether it is shown again by going back
  */
 
 /**

@@ -5,11 +5,12 @@ import { ApiError, get, pathOf } from '../lib/api.js';
 import { atMost, fill, h, set } from '../lib/dom.js';
 import { yamlView } from '../lib/editor.js';
 import { eventList } from '../lib/events.js';
+import { count } from '../lib/format.js';
 import { explainJob } from '../lib/explain.js';
 import { JOB_WORDS, recordOf, stateOf } from '../lib/job.js';
 import { podRecord } from '../lib/pod.js';
 import { moment, serverNow } from '../lib/time.js';
-import { announce, badge, button, empty, setBadge, stateIcon, tabView } from '../lib/ui.js';
+import { announce, badge, button, emptyPage, setBadge, stateIcon, tabView } from '../lib/ui.js';
 import { Informer } from '../lib/watch.js';
 import { podHref } from './index.js';
 import { overview } from './job_overview.js';
@@ -35,18 +36,18 @@ export async function show({ root, params: [namespace, name], query, setQuery, s
   /** @type {Informer<any>} */
   const informer = new Informer({ path: pathOf('jobs', namespace), query: { fieldSelector: `metadata.name=${name}` }, reduce: (job) => job });
   signal.addEventListener('abort', () => informer.stop());
-  fill(root, empty('Loading…'));
+  fill(root, emptyPage('Loading…'));
   let uid = '';
   /** @type {AbortController | null} */
   let inner = null;
   const look = () => {
     const job = [...informer.records.values()][0];
-    if (informer.error) return fill(root, empty('This Job cannot be shown', h('p', {}, informer.error.message)));
+    if (informer.error) return fill(root, emptyPage('This Job cannot be shown', h('p', {}, informer.error.message)));
     if (!job) {
       if (!informer.isComplete) return;
       inner?.abort();
       uid = '';
-      fill(root, crumbs(namespace), empty(`There is no Job ${name} in ${namespace}`, h('p', {}, 'It may have been deleted.'), h('a', { class: 'button', href: '#/jobs', 'data-up': true }, 'To all Jobs')));
+      fill(root, crumbs(namespace), emptyPage(`There is no Job ${name} in ${namespace}`, h('p', {}, 'It may have been deleted.'), h('a', { class: 'button', href: '#/jobs', 'data-up': true }, 'To all Jobs')));
       return;
     }
     // One of the same name that was made after it is another Job.
@@ -152,7 +153,7 @@ function page(root, first, informer, { query, setQuery }, signal) {
       module && h('a', { class: 'button small', href: '#/modules' }, 'Modules'),
       pod && h('a', { class: 'button small', href: podHref(pod.namespace, pod.name) }, 'Open the pod'));
     }
-    tabs.setLabel('pods', pods.records.size ? `Pods ${pods.records.size.toLocaleString('en-US')}` : 'Pods');
+    tabs.setLabel('pods', pods.records.size ? `Pods ${count(pods.records.size)}` : 'Pods');
   };
   const soon = atMost(draw, shared.pace, signal);
   shared.changed(soon, signal);

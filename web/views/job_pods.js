@@ -1,7 +1,7 @@
 // The pods of a Job as a table: the same as the map, to read and to sort.
 
 import { bytes, compact, count, plural } from '../lib/format.js';
-import { atMost, fill, h, set, text } from '../lib/dom.js';
+import { atMost, fill, h, set, sortInSlices, text } from '../lib/dom.js';
 import { POD_WORDS, podSummary } from '../lib/pod.js';
 import { Table } from '../lib/table.js';
 import { ago, duration, exactly, serverNow } from '../lib/time.js';
@@ -28,20 +28,20 @@ export function podTable(panel, { pods, map, changed }, { query, setQuery }, sig
   panel.classList.add('grow-down');
   signal.addEventListener('abort', () => panel.classList.remove('grow-down'));
   let only = query.get('pods') ?? '';
-  const search = h('input', { type: 'search', 'data-search': true, placeholder: 'Filter: name, index or reason', 'aria-label': 'Filter pods by name, index or reason', spellcheck: 'false', autocomplete: 'off', oninput: () => update(true) });
+  const search = h('input', { type: 'search', 'data-search': true, placeholder: 'Filter: name, index or reason', 'aria-label': 'Filter pods by name, index or reason', spellcheck: 'false', autocomplete: 'off', oninput: () => void update(true) });
   const chips = STATES.map((state) => {
     const tally = h('span', { class: 'tally' });
     const chip = h('button', { type: 'button', class: 'chip', 'aria-pressed': String(only === state), onclick: () => {
       only = only === state ? '' : state;
       for (const c of chips) set(c.chip, { 'aria-pressed': String(c.state === only) });
       setQuery({ pods: only });
-      update(true);
+      void update(true);
     } }, h('span', { class: 'badge', 'data-state': state }, stateIcon(state)), POD_WORDS[state], tally);
     return { state, chip, tally };
   });
   /** @type {Table<PodRecord>} */
   const table = new Table({
-    label: 'Pods of the Job', key: (pod) => pod.uid, now: serverNow, sorted: () => update(true),
+    label: 'Pods of the Job', key: (pod) => pod.uid, now: serverNow, sorted: () => void update(true),
     open: (pod) => { location.hash = podHref(pod.namespace, pod.name); },
     empty: () => (pods.isComplete ? empty(pods.records.size ? 'No pod matches' : 'There are no pods') : empty('Loading pods…')),
     columns: [
@@ -86,7 +86,8 @@ export function podTable(panel, { pods, map, changed }, { query, setQuery }, sig
   const counted = h('span', { class: 'muted small' });
   fill(panel, h('div', { class: 'toolbar' }, h('div', { class: 'search' }, icon('search'), search), h('div', { class: 'chips', role: 'group', 'aria-label': 'States' }, chips.map((c) => c.chip)), counted), table.element);
 
-  const update = (asked = false) => {
+  let run = 0;
+  const update = async (asked = false) => {
     const words = search.value.trim().toLowerCase();
     /** @type {PodRecord[]} */
     const rows = [];
@@ -102,14 +103,16 @@ export function podTable(panel, { pods, map, changed }, { query, setQuery }, sig
       chip.hidden = !tally[state] && only !== state;
     }
     const { compare } = table;
-    rows.sort((a, b) => compare(a, b) || a.created - b.created || a.index - b.index);
+    const mine = ++run;
+    const sorted = await sortInSlices(rows, (a, b) => compare(a, b) || a.created - b.created || a.index - b.index, () => mine === run && !signal.aborted);
+    if (!sorted) return;
     text(counted, `${plural(rows.length, 'pod')}${pods.isComplete ? '' : ', loading…'}`);
     if (asked) announce(plural(rows.length, 'pod'));
-    table.setRows(rows);
+    table.setRows(sorted);
   };
-  const soon = atMost(update, () => (pods.records.size > 20_000 ? 2000 : pods.records.size > 2000 ? 700 : 100), signal);
+  const soon = atMost(() => void update(), () => (pods.records.size > 20_000 ? 2000 : pods.records.size > 2000 ? 700 : 100), signal);
   changed(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
   signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
-  update();
+  void update();
 }

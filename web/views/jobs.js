@@ -9,11 +9,14 @@ import { count, percent, plural } from '../lib/format.js';
 import { JOB_STATES, JOB_WORDS, completionsOf, durationInWords, durationOf, inWords, progressOf, summaryOf } from '../lib/job.js';
 import { Table } from '../lib/table.js';
 import { ago, exactly, serverNow } from '../lib/time.js';
-import { announce, badge, button, empty, icon, progressBar, setBadge, stateIcon } from '../lib/ui.js';
+import { announce, badge, button, empty, emptyPage, icon, progressBar, setBadge, stateIcon } from '../lib/ui.js';
 import { cronHref, jobHref } from './index.js';
 
 /** @typedef {import('../lib/job.js').JobRecord} JobRecord */
 /** @typedef {import('../lib/job.js').JobState} JobState */
+
+/** Where the table was when it was left, so that going back leads to the same rows. */
+let left = { query: '', top: 0 };
 
 /** @param {import('./index.js').Context} context */
 export function show({ root, query, setQuery, namespace, signal, title }) {
@@ -78,7 +81,7 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
 
   /** @param {boolean} [asked] by the user, not by a change of the Jobs */
   function update(asked = false) {
-    if (informer.error) return fill(root, empty('The Jobs cannot be listed', h('p', {}, informer.error.message)));
+    if (informer.error) return fill(root, emptyPage('The Jobs cannot be listed', h('p', {}, informer.error.message)));
     const matches = jobFilter(search.value);
     /** @type {JobRecord[]} */
     const rows = [];
@@ -146,8 +149,14 @@ export function show({ root, query, setQuery, namespace, signal, title }) {
   const soon = atMost(update, () => (informer.records.size > 2000 ? 500 : informer.records.size > 300 ? 200 : 50), signal);
   informer.subscribe(soon, signal);
   const clock = setInterval(() => table.refresh(), 1000);
-  signal.addEventListener('abort', () => (clearInterval(clock), table.destroy()));
+  signal.addEventListener('abort', () => {
+    clearInterval(clock);
+    table.destroy();
+  });
+  table.scroller.addEventListener('scroll', () => { left = { query: location.hash, top: table.scroller.scrollTop }; });
+  const { top } = left.query === location.hash ? left : { top: 0 };
   update();
+  if (top > 0) table.scroller.scrollTop = top;
 }
 
 const text_ = (/** @type {string} */ a, /** @type {string} */ b) => (a < b ? -1 : a > b ? 1 : 0);

@@ -131,8 +131,8 @@ function usersOf(users, { name, tag, digest }) {
 }
 
 /** @param {Users} users */
-function inWords({ jobs, live, crons }) {
-  const parts = [jobs.length > 0 ? plural(jobs.length, 'Job') : '', live > 0 ? `${live} not over` : '', crons.length > 0 ? plural(crons.length, 'CronJob') : ''];
+function inWords({ jobs, crons }) {
+  const parts = [jobs.length > 0 ? plural(jobs.length, 'Job') : '', crons.length > 0 ? plural(crons.length, 'CronJob') : ''];
   return parts.filter(Boolean).join(', ') || 'nobody';
 }
 
@@ -193,7 +193,11 @@ function columns(usersOf) {
       width: 'minmax(110px, 1fr)',
       descendingFirst: true,
       compare: by((module) => usersOf(module).jobs.length + usersOf(module).crons.length),
-      make: (cell) => (module) => text(cell, inWords(usersOf(module))),
+      make: twoLines((main, below, module) => {
+        const users = usersOf(module);
+        text(main, inWords(users));
+        text(below, users.live > 0 ? `${plural(users.live, 'Job')} not over` : '');
+      }),
     },
     {
       id: 'pushed',

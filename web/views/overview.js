@@ -12,7 +12,7 @@ import { jobHistory } from '../lib/job_history.js';
 import { samples, sum } from '../lib/metrics.js';
 import { podRecord, podSummary } from '../lib/pod.js';
 import { ago, serverNow } from '../lib/time.js';
-import { badge, card, empty, progressBar, stateIcon } from '../lib/ui.js';
+import { badge, card, empty, emptyPage, progressBar, stateIcon } from '../lib/ui.js';
 import { Informer, poll } from '../lib/watch.js';
 import { jobHref, podHref } from './index.js';
 
@@ -74,7 +74,7 @@ export function show({ root, namespace, signal, title }) {
   let drawnFailures = '';
   let drawnActive = '';
   function draw() {
-    if (informer.error) return fill(root, empty('The Jobs cannot be listed', h('p', {}, informer.error.message)));
+    if (informer.error) return fill(root, emptyPage('The Jobs cannot be listed', h('p', {}, informer.error.message)));
     const now = serverNow();
     /** @type {JobRecord[]} */
     const mine = [];
@@ -155,10 +155,10 @@ export function show({ root, namespace, signal, title }) {
     drawRate();
   }, 1000);
   function drawRate() {
-    const rates = throughput.rates(120, 1);
+    const rates = throughput.rates(120, namespace);
     speed.update(rates);
     rateLine.update(rates.slice(-40).map((r) => r.succeeded + r.failed));
-    text(rateNumber, digits(throughput.rate(3)));
+    text(rateNumber, digits(throughput.rate(3, namespace)));
   }
   signal.addEventListener('abort', () => {
     clearInterval(clock);

@@ -10,7 +10,7 @@ import { LogView } from '../lib/log_view.js';
 import { confirm, toast, toastError } from '../lib/overlay.js';
 import { POD_WORDS, explain, indexOf, podRecord, podState, podSummary, runOf, splitBacktrace, statuses, usageOf } from '../lib/pod.js';
 import { duration, moment, serverNow, when } from '../lib/time.js';
-import { announce, badge, button, card, empty, facts, setBadge, stateIcon, tabView } from '../lib/ui.js';
+import { announce, badge, button, card, emptyPage, facts, setBadge, stateIcon, tabView } from '../lib/ui.js';
 import { Informer } from '../lib/watch.js';
 import { gantt } from './gantt.js';
 import { jobHref, podHref } from './index.js';
@@ -22,13 +22,13 @@ export function show({ root, params: [namespace, name], query, setQuery, signal,
   /** @type {Informer<any>} */
   const informer = new Informer({ path: pathOf('pods', namespace), query: { fieldSelector: `metadata.name=${name}` }, reduce: (pod) => pod });
   signal.addEventListener('abort', () => informer.stop());
-  fill(root, empty('Loading…'));
+  fill(root, emptyPage('Loading…'));
   let uid = '';
   /** @type {any} */
   let last = null;
   const look = () => {
     const pod = [...informer.records.values()][0];
-    if (informer.error) return fill(root, empty('This pod cannot be shown', h('p', {}, informer.error.message)));
+    if (informer.error) return fill(root, emptyPage('This pod cannot be shown', h('p', {}, informer.error.message)));
     if (!pod && last && uid) {
       // What was read of it stays, and says that it is history.
       root.querySelector('.gone')?.remove();
@@ -37,7 +37,7 @@ export function show({ root, params: [namespace, name], query, setQuery, signal,
       return;
     }
     if (!pod) {
-      if (informer.isComplete && !last) fill(root, empty(`There is no pod ${name} in ${namespace}`, h('p', {}, 'It may have been deleted: with its Job, or because there were too many.'), h('a', { class: 'button', href: '#/jobs', 'data-up': true }, 'To all Jobs')));
+      if (informer.isComplete && !last) fill(root, emptyPage(`There is no pod ${name} in ${namespace}`, h('p', {}, 'It may have been deleted: with its Job, or because there were too many.'), h('a', { class: 'button', href: '#/jobs', 'data-up': true }, 'To all Jobs')));
       return;
     }
     last = pod;

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use tower::ServiceExt;
 
 use super::Fixture;
 
@@ -105,4 +106,29 @@ async fn nothing_else_is_served_under_the_folder() {
         f.ask("PUT", "/web/app.js", "text/javascript", "x").await.refusal(),
         (405, "MethodNotAllowed".to_owned())
     );
+}
+
+#[tokio::test]
+async fn files_are_compressed_for_browsers_that_are_far_away() {
+    let f = Fixture::new().whole();
+    let ask = async |path: &str, encoding: &str| {
+        let request = Request::get(path).header("accept-encoding", encoding).body(Body::empty()).unwrap();
+        f.router.clone().oneshot(request).await.unwrap()
+    };
+    let length = async |response: axum::response::Response| {
+        axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap().len()
+    };
+    let (plain, packed) = (ask("/web/app.js", "br").await, ask("/web/app.js", "gzip, br").await);
+    assert_eq!(
+        (plain.headers().get("content-encoding"), &packed.headers()["content-encoding"]),
+        (None, &"gzip".parse().unwrap())
+    );
+    assert_eq!(plain.headers()["etag"], packed.headers()["etag"]);
+    assert_eq!(packed.headers()["vary"], "accept-encoding");
+    let (plain, packed) = (length(plain).await, length(packed).await);
+    assert!(packed * 2 < plain, "{packed} of {plain} bytes");
+    // What is short is not worth it, nor are short answers of the API.
+    for path in ["/web/icon.svg", "/web/theme.js", "/version"] {
+        assert_eq!(ask(path, "gzip").await.headers().get("content-encoding"), None, "{path}");
+    }
 }

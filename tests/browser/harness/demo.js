@@ -1,6 +1,7 @@
 // A server with something of everything, for the pictures in the documentation and for looks at whole pages: Jobs in each
 // state, failures of several kinds, CronJobs, modules.
 
+import { cronRecord, jobFrom } from '../../../web/lib/cronjob.js';
 import { EMPTY_MODULE, FRAMES_MODULE } from './guests.js';
 import { job } from './server.js';
 import { until } from './wait.js';
@@ -96,6 +97,11 @@ export async function furnish(server) {
   }
   for (const made of cronJobs()) {
     await server.ask('POST', '/apis/batch/v1/namespaces/default/cronjobs', JSON.stringify(made), 'application/json');
+  }
+  // Run by hand, as its page does it.
+  const report = cronRecord(await server.get('/apis/batch/v1/namespaces/default/cronjobs/weekday-report'));
+  for (const suffix of ['k7xw2', 'm4dzt']) {
+    await server.createJob(jobFrom(report, suffix));
   }
   for (const [name, { ends, reason }] of Object.entries(ENDS)) {
     const { type, reason: told } = await server.ended(name);

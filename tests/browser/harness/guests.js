@@ -17,24 +17,25 @@ export const EMPTY_MODULE = new Uint8Array([
 export const FRAMES_MODULE = Buffer.from(
   'AGFzbQEAAAABIAZgAn9/AX9gBH9/f38Bf2ABfwBgAn9/AGABfwF/YAAAApABBBZ3YXNpX3NuYXBzaG90X3ByZXZpZXcxDmFyZ3Nfc2l6ZXNfZ2' +
     'V0AAAWd2FzaV9zbmFwc2hvdF9wcmV2aWV3MQhhcmdzX2dldAAAFndhc2lfc25hcHNob3RfcHJldmlldzEIZmRfd3JpdGUAARZ3YXNpX3NuYXBz' +
-    'aG90X3ByZXZpZXcxCXByb2NfZXhpdAACAwQDAwQFBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAYKuwEDGwBBECAANgIAQRQgATYCAEEBQRBBAU' +
-    'EYEAIaCw4AIABBP3FFBEAACyAAC40BAQR/QQBBBBAAGkEgQYACEAEaQSQoAgAhAANAIAAtAAAEQCABQQpsIAAtAABBMGtqIQEgAEEBaiEADAEL' +
-    'CyABQQFqQbHz3fF5bEEQdiECIAJB/wdxQZADakGgH2whAwNAIANBAWshAyADDQALIAIQBRogAkElcEUEQEGgCEEmEARBAxADC0GACEEPEAQLC0' +
-    'ECAEGACAsPZnJhbWUgcmVuZGVyZWQKAEGgCAslG1szMW1lcnJvcjobWzBtIHRleHR1cmUgNyBpcyBtaXNzaW5nCgBwBG5hbWUBJwYABXNpemVz' +
-    'AQRhcmdzAgV3cml0ZQMEZXhpdAQDc2F5BQVzaGFkZQItAwQCAAJhdAEGbGVuZ3RoBQEABXZhbHVlBgQAAmF0AQFuAgRoYXNoAwRsZWZ0AxEBBg' +
-    'IABmRpZ2l0cwIEd29yaw==',
+    'aG90X3ByZXZpZXcxCXByb2NfZXhpdAACAwQDAwQFBQMBAAEHEwIGbWVtb3J5AgAGX3N0YXJ0AAYKwgEDGwBBECAANgIAQRQgATYCAEEBQRBBAU' +
+    'EYEAIaCw4AIABBP3FFBEAACyAAC5QBAQR/QdAIQSYQBEEAQQQQABpBIEGAAhABGkEkKAIAIQADQCAALQAABEAgAUEKbCAALQAAQTBraiEBIABB' +
+    'AWohAAwBCwsgAUEBakGx893xeWxBEHYhAiACQf8HcUGQA2pBoB9sIQMDQCADQQFrIQMgAw0ACyACEAUaIAJBJXBFBEBBoAhBJhAEQQMQAwtBgA' +
+    'hBDxAECwttAwBBgAgLD2ZyYW1lIHJlbmRlcmVkCgBB0AgLJnNjZW5lIGxvYWRlZDogNyB0ZXh0dXJlcywgNDEyIG9iamVjdHMKAEGgCAslG1sz' +
+    'MW1lcnJvcjobWzBtIHRleHR1cmUgNyBpcyBtaXNzaW5nCgCAAQRuYW1lAAcGcmVuZGVyAS4HAAVzaXplcwEEYXJncwIFd3JpdGUDBGV4aXQEA3' +
+    'NheQUFc2hhZGUGBWZyYW1lAi0DBAIAAmF0AQZsZW5ndGgFAQAFdmFsdWUGBAACYXQBAW4CBGhhc2gDBGxlZnQDEQEGAgAGZGlnaXRzAgR3b3Jr',
   'base64',
 );
 
 /* The text of FRAMES_MODULE:
 
-(module
+(module $render
   (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)
   (data (i32.const 1024) "frame rendered\n")
+  (data (i32.const 1104) "scene loaded: 7 textures, 412 objects\n")
   (data (i32.const 1056) "\1b[31merror:\1b[0m texture 7 is missing\n")
   (func $say (param $at i32) (param $length i32)
     (i32.store (i32.const 16) (local.get $at))
@@ -43,8 +44,9 @@ export const FRAMES_MODULE = Buffer.from(
   (func $shade (param $value i32) (result i32)
     (if (i32.eqz (i32.and (local.get $value) (i32.const 63))) (then unreachable))
     (local.get $value))
-  (func (export "_start")
+  (func $frame (export "_start")
     (local $at i32) (local $n i32) (local $hash i32) (local $left i32)
+    (call $say (i32.const 1104) (i32.const 38))
     (drop (call $sizes (i32.const 0) (i32.const 4)))
     (drop (call $args (i32.const 32) (i32.const 256)))
     (local.set $at (i32.load (i32.const 36)))
