@@ -212,8 +212,6 @@ async fn follow(address: String, path: String, accept: &'static str, started: In
         }
         let keep = held.len().min(64);
         held.drain(..held.len() - keep);
-        // These are to be a thousand clients, and not one that reads where it last found something.
-        tokio::task::yield_now().await;
     }
 }
 

@@ -38,8 +38,6 @@ use crate::store::{Change, Event, Expired, Visibility, Watch};
 
 /// Bytes put together before they are handed to the connection. What is there is never held back for more.
 const PIECE: usize = 64 << 10;
-/// Pieces of fewer bytes are sent together with the next, if that is there: each write costs both sides.
-const TOGETHER: usize = 16 << 10;
 /// How often a quiet watch says how far it is, for clients that ask for it.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// A watch without `timeoutSeconds` ends after this and up to as much again, as at the API server.
@@ -189,8 +187,6 @@ impl Follower {
         }
         let is_table = matches!(self.line.form, Form::Table(_));
         let second = if is_table { now.as_second() } else { 0 };
-        // Who is behind finds pieces as small as they were made for those who kept up: some are sent together.
-        let (mut one, mut more) = (Bytes::new(), Vec::new());
         loop {
             // The first Table is this watch's own: it has the columns.
             let found = match is_table && self.line.with_columns {
@@ -203,7 +199,6 @@ impl Follower {
                     self.go_on_at(piece.end);
                     piece
                 }
-                Found::NoneUntil(_) if !one.is_empty() => return Ok(Some(joined(one, more))),
                 Found::NoneUntil(limit) => {
                     let before = self.told;
                     match self.make(limit, now, second)? {
@@ -215,13 +210,9 @@ impl Follower {
                 }
             };
             self.sent.inc_by(piece.events);
-            // Of what the selection does not see there may be much in a row.
-            match one.is_empty() {
-                true => one = piece.bytes,
-                false => more.extend_from_slice(&piece.bytes),
-            }
-            if one.len() + more.len() >= TOGETHER {
-                return Ok(Some(joined(one, more)));
+            // Of others' objects there may be many in a row.
+            if !piece.bytes.is_empty() {
+                return Ok(Some(piece.bytes));
             }
         }
     }
@@ -291,11 +282,6 @@ impl Follower {
         }
         Ok(Some(piece))
     }
-}
-
-/// Both, without a copy where there is only the first.
-fn joined(one: Bytes, more: Vec<u8>) -> Bytes {
-    if more.is_empty() { one } else { [&one[..], &more].concat().into() }
 }
 
 /// Writes events in the form that the client asked for.
