@@ -208,7 +208,9 @@ impl App {
     ) -> impl Future<Output = ()> + Send + use<> {
         let server = self.server.clone();
         let api = Api::new(self.store.clone(), self.logs.clone(), self.ids.clone(), server.clone());
-        let routes = http::router(api).merge(http::modules::routes(self.modules.clone(), server.clone()));
+        let registry = http::registry::routes(self.modules.clone(), self.ids.clone(), server.clone());
+        let routes =
+            http::router(api).merge(http::modules::routes(self.modules.clone(), server.clone())).merge(registry);
         let routes = http::observed(http::guarded(http::compressed(routes), access), server.clone());
         http::serve(listener, routes, server, stop)
     }

@@ -13,9 +13,12 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
+use k8s_openapi::ByteString;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::error::Refusal;
+use super::registry::{self, is_of_registry};
 use super::web;
 use super::websocket::token;
 
@@ -48,6 +51,9 @@ async fn guard(State(access): State<Access>, mut request: Request, next: Next) -
             token::remove(request.headers_mut());
             next.run(request).await
         }
+        Err(Refusal::Unauthorized) if is_of_registry(request.uri().path()) => {
+            registry::Error::new(registry::Code::Unauthorized, "give the server's token as password").into_response()
+        }
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -70,9 +76,9 @@ fn check(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
         return Err(Refusal::Forbidden("requests from web pages of another origin are not allowed".to_owned()));
     }
     match access.token {
-        Some(_) if !holds_token && !is_health(uri.path()) && !web::is_public(uri.path(), headers) => {
-            Err(Refusal::Unauthorized)
-        }
+        Some(_) if is_health(uri.path()) || web::is_public(uri.path(), headers) => Ok(()),
+        Some(_) if is_of_registry(uri.path()) && has_password(access, headers) => Ok(()),
+        Some(_) if !holds_token => Err(Refusal::Unauthorized),
         _ => Ok(()),
     }
 }
@@ -82,13 +88,30 @@ fn holds_token(access: &Access, headers: &HeaderMap) -> Result<bool, Refusal> {
     if access.token.is_none() {
         return Ok(false);
     }
-    let header = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.split_once(' '));
-    let header = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    if header.is_some_and(|given| access.is_token(given)) {
+    if authorization(headers, "bearer").is_some_and(|given| access.is_token(given)) {
         return Ok(true);
     }
     let protocol = token::find(headers).map_err(Refusal::bad)?;
     Ok(protocol.is_some_and(|given| access.is_token(&given)))
+}
+
+/// Whether the token is the password that clients of registries send. Browsers send passwords unasked, so unlike
+/// [`holds_token`] it does not speak for the page that a request comes from.
+fn has_password(access: &Access, headers: &HeaderMap) -> bool {
+    authorization(headers, "basic").and_then(password).is_some_and(|given| access.is_token(&given))
+}
+
+/// What the header says after the name of this scheme.
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (given, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+/// What clients of registries send: `USER:PASSWORD` in base64. Whoever it is, the token is the password.
+fn password(given: &str) -> Option<String> {
+    let decoded = serde_json::from_value::<ByteString>(Value::String(given.to_owned())).ok()?;
+    let text = String::from_utf8(decoded.0).ok()?;
+    Some(text.split_once(':')?.1.to_owned())
 }
 
 /// The summaries, which say no more than that something fails, as at the API server (`system:public-info-viewer`).
@@ -192,6 +215,14 @@ mod tests {
         }
         assert_eq!(ask(&access, "/api", &[]), Err(Refusal::Unauthorized));
         assert_eq!(ask(&access, "/readyz?verbose", &[]), Ok(()));
+        // `me:s3cret` and `me:wrong`.
+        let basic = |path, pair: &str| ask(&access, path, &[("authorization", &format!("Basic {pair}"))]);
+        assert_eq!(basic("/v2/", "bWU6czNjcmV0"), Ok(()));
+        for (path, pair) in [("/v2/", "bWU6d3Jvbmc="), ("/v2/", "czNjcmV0"), ("/v2/", "%"), ("/v2x", "bWU6czNjcmV0")] {
+            assert_eq!(basic(path, pair), Err(Refusal::Unauthorized), "{path} {pair}");
+        }
+        let foreign = [("authorization", "Basic bWU6czNjcmV0"), ("origin", "http://other.example")];
+        assert!(matches!(ask(&access, "/v2/", &foreign), Err(Refusal::Forbidden(_))), "a page of somebody else's");
         assert_eq!(ask(&access, "/", &[("accept", "text/html")]), Ok(()));
         assert_eq!(ask(&access, "/web/app.js", &[]), Ok(()));
         for path in ["/readyzx", "/readyz/store", "/metrics", "/", "/webx", "/modules"] {

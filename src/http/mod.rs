@@ -26,6 +26,7 @@ mod observe;
 pub mod openapi;
 mod pod_actions;
 mod pod_log;
+pub mod registry;
 mod rendered;
 mod request;
 mod request_info;

@@ -146,7 +146,7 @@ fn parse(name: &str) -> Result<Reference, Box<Response>> {
 }
 
 /// Hands the body on until it ends or nobody wants the rest. True if it came too slowly, and was given up.
-async fn receive(body: Body, queue: mpsc::Sender<Piece>, server: &Server) -> bool {
+pub(super) async fn receive(body: Body, queue: mpsc::Sender<Piece>, server: &Server) -> bool {
     let mut pieces = body.into_data_stream();
     let (begun, mut received) = (server.clock.instant(), 0);
     // The time that the disk took is not the client's.

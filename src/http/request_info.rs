@@ -45,6 +45,7 @@ impl RequestInfo {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
             ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
             ["modules", rest @ ..] => return RequestInfo::of_modules(method, rest.is_empty()),
+            ["v2", .., "blobs", _] | ["v2", .., "blobs", "uploads", _] => return RequestInfo::of_blob(method),
             _ => return RequestInfo::of_other(method, path),
         };
         // `/namespaces/NAME` is an object, `/namespaces/NAME/jobs` a collection in it; `/status` and `/finalize` are parts
@@ -94,6 +95,15 @@ impl RequestInfo {
         };
         let class = if matches!(verb, "PUT" | "POST") { Class::Long } else { class(method) };
         RequestInfo { verb, resource: "modules", scope: "cluster", class, ..RequestInfo::default() }
+    }
+
+    /// Of a registry: bytes on their way in or out take as long as their client wants.
+    fn of_blob(method: &Method) -> RequestInfo {
+        let class = match method.as_str() {
+            "GET" | "POST" | "PATCH" | "PUT" => Class::Long,
+            _ => class(method),
+        };
+        RequestInfo { verb: written(method.as_str()), subresource: "/v2", class, ..RequestInfo::default() }
     }
 
     fn of_other(method: &Method, path: &str) -> RequestInfo {
@@ -154,6 +164,10 @@ mod tests {
             ("PUT", "/api/v1/namespaces/a/status", "PUT", "namespaces", "status", "resource", Class::Write),
             ("PUT", "/modules/docker.io/a/b:1", "PUT", "modules", "", "cluster", Class::Long),
             ("GET", "/modules", "LIST", "modules", "", "cluster", Class::Read),
+            ("GET", "/v2/a/b/blobs/sha256:1", "GET", "", "/v2", "", Class::Long),
+            ("POST", "/v2/a/b/blobs/uploads/", "POST", "", "/v2", "", Class::Long),
+            ("PATCH", "/v2/a/b/blobs/uploads/id", "PATCH", "", "/v2", "", Class::Long),
+            ("GET", "/v2/a/b/manifests/1", "GET", "", "/v2", "", Class::Read),
             ("GET", "/readyz/store?verbose", "GET", "", "/readyz", "", Class::Exempt),
             ("GET", "/metrics", "GET", "", "/metrics", "", Class::Exempt),
             ("GET", "/web/lib/dom.js", "GET", "", "/web", "", Class::Read),

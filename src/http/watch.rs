@@ -199,10 +199,15 @@ impl Follower {
                     self.go_on_at(piece.end);
                     piece
                 }
-                Found::NoneUntil(limit) => match self.make(limit, now, second)? {
-                    Some(piece) => piece,
-                    None => return Ok(None),
-                },
+                Found::NoneUntil(limit) => {
+                    let before = self.told;
+                    match self.make(limit, now, second)? {
+                        Some(piece) => piece,
+                        // Nothing lay between, and here a piece may begin.
+                        None if self.told > before => continue,
+                        None => return Ok(None),
+                    }
+                }
             };
             self.sent.inc_by(piece.events);
             // Of others' objects there may be many in a row.

@@ -25,6 +25,7 @@ fn manifest(refers_to: &[&str], is_kept: bool, pushed: i64) -> Manifest {
         size: 1,
         module: None,
         refers_to: refers_to.iter().map(|name| digest(name)).collect(),
+        subject: None,
         is_kept,
         pushed: at(pushed),
     }

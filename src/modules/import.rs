@@ -84,7 +84,7 @@ impl Modules {
         tokio::spawn(async move { this.accept(from, reference, writer, now).await }).await.map_err(given_up)?
     }
 
-    fn receive(&self, mut bytes: impl Read) -> Result<BlobWriter, ImportError> {
+    pub(super) fn receive(&self, mut bytes: impl Read) -> Result<BlobWriter, ImportError> {
         let mut writer = self.blobs.writer(MAX_MODULE)?;
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -153,7 +153,7 @@ impl Modules {
     }
 
     /// Removes a blob that proved useless. If that fails it only takes space.
-    async fn discard(&self, digest: Digest) {
+    pub(super) async fn discard(&self, digest: Digest) {
         let blobs = self.blobs.clone();
         match tokio::task::spawn_blocking(move || blobs.remove(digest)).await {
             Ok(Ok(_)) | Err(_) => {}
@@ -180,6 +180,7 @@ pub(super) fn named(
         size: artifact.manifest.len() as u64,
         module: Some(digest),
         refers_to: vec![config, digest],
+        subject: None,
         is_kept: false,
         pushed: now,
     };
@@ -206,7 +207,7 @@ pub fn status(description: &Description, size: u64, seconds: Option<f64>, from: 
 }
 
 /// A task of ours ended without a result: the runtime is shutting down, or the task has failed, which is reported there.
-fn given_up(_: tokio::task::JoinError) -> ImportError {
+pub(super) fn given_up(_: tokio::task::JoinError) -> ImportError {
     ImportError::GivenUp
 }
 

@@ -205,6 +205,29 @@ impl Index {
         self.0.manifests.read().get(&(digest, repository.to_owned())).cloned()
     }
 
+    /// Whether there is such a repository: a tag or a manifest of that name.
+    pub fn has_repository(&self, repository: &str) -> bool {
+        self.0.manifests.read().keys().any(|(_, found)| found == repository) || self.tags(repository).next().is_some()
+    }
+
+    /// The objects of the tags of a repository, in no order that matters.
+    pub fn tags(&self, repository: &str) -> impl Iterator<Item = Arc<Module>> {
+        self.list().into_iter().filter(move |module| module.spec.as_ref().is_some_and(|spec| spec.name == repository))
+    }
+
+    /// The manifests of a repository that say something about this one, in the order of their digests.
+    pub fn referrers(&self, repository: &str, subject: Digest) -> Vec<(Digest, Manifest)> {
+        let manifests = self.0.manifests.read();
+        let found = manifests.iter().filter(|((_, of), m)| of == repository && m.subject == Some(subject));
+        found.map(|((digest, _), manifest)| (*digest, manifest.clone())).collect()
+    }
+
+    /// Whether any manifest refers to this blob, or is it.
+    pub(super) fn refers_to(&self, digest: Digest) -> bool {
+        let manifests = self.0.manifests.read();
+        manifests.iter().any(|((of, _), m)| *of == digest || m.module == Some(digest) || m.refers_to.contains(&digest))
+    }
+
     /// Forgets that what was pushed to the repository by its digest, of a module or of a manifest, is to be kept. Returns the
     /// revision of it; `None` if nothing was.
     pub(super) fn unkeep(&self, repository: &str, digest: Digest) -> Result<Option<u64>, CommitError> {

@@ -32,6 +32,7 @@ fn means(digest: Digest) -> Named {
         size: 1,
         module: Some(digest),
         refers_to: vec![digest],
+        subject: None,
         is_kept: false,
         pushed: at(0),
     };

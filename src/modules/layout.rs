@@ -108,6 +108,11 @@ impl Document {
         }
     }
 
+    /// Bytes of all layers together, as announced.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().flatten().fold(0, |sum, layer| sum.saturating_add(layer.size))
+    }
+
     /// The layer that is the module.
     pub fn module(&self) -> Result<Layer, NoModule> {
         self.check()?;

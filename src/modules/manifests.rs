@@ -28,6 +28,8 @@ pub struct Manifest {
     pub module: Option<Digest>,
     /// All that it refers to: config, layers, other manifests.
     pub refers_to: Vec<Digest>,
+    /// The manifest that it says something about: a signature, a list of parts. It need not be here.
+    pub subject: Option<Digest>,
     /// Pushed by its digest: it stays until it is deleted by its digest. Others go with the last tag that means them.
     pub is_kept: bool,
     pub pushed: Timestamp,
@@ -45,6 +47,8 @@ struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     module: Option<String>,
     refers_to: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
     #[serde(default)]
     is_kept: bool,
     pushed: String,
@@ -81,12 +85,13 @@ pub(super) fn record_key(repository: &str, digest: Digest) -> Vec<u8> {
 }
 
 pub(super) fn encode(manifest: &Manifest) -> Bytes {
-    let Manifest { media_type, size, module, refers_to, is_kept, pushed } = manifest;
+    let Manifest { media_type, size, module, refers_to, subject, is_kept, pushed } = manifest;
     let record = Record {
         media_type: media_type.clone(),
         size: *size,
         module: module.map(|digest| digest.to_string()),
         refers_to: refers_to.iter().map(ToString::to_string).collect(),
+        subject: subject.map(|digest| digest.to_string()),
         is_kept: *is_kept,
         pushed: pushed.to_string(),
     };
@@ -106,6 +111,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<((Digest, String), Manifest), Stri
         size: record.size,
         module: record.module.as_deref().map(digest).transpose()?,
         refers_to: record.refers_to.iter().map(|text| digest(text)).collect::<Result<_, _>>()?,
+        subject: record.subject.as_deref().map(digest).transpose()?,
         is_kept: record.is_kept,
         pushed: record.pushed.parse().map_err(|error: jiff::Error| error.to_string())?,
     };
@@ -125,6 +131,7 @@ mod tests {
             size: n as u64,
             module: n.is_multiple_of(2).then(|| Digest::of(b"m")),
             refers_to: vec![Digest::of(b"c"), Digest::of(b"m")],
+            subject: n.is_multiple_of(5).then(|| Digest::of(b"s")),
             is_kept: n.is_multiple_of(3),
             pushed: Timestamp::from_second(n as i64).unwrap(),
         };

@@ -22,11 +22,14 @@ pub mod layout;
 pub mod manifests;
 mod migrate;
 pub mod pieces;
+pub mod publish;
 pub mod reference;
 pub mod remote;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod uploads;
 pub mod uses;
+mod withdraw;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,9 +45,12 @@ pub use digest::Digest;
 pub use import::{ImportError, Imported};
 pub use index::{Index, Named, OpenError, PutError, digest_of};
 pub use manifests::Manifest;
+pub use publish::{PublishError, Published};
 pub use reference::{Reference, ReferenceError};
 pub use remote::{Credentials, NotAHost, Patience, PullError, Pulled, Registries, RegistryHost};
+pub use uploads::{UploadError, Uploads};
 pub use uses::Uses;
+pub use withdraw::WithdrawError;
 
 use crate::ids::Ids;
 use crate::sandbox::{Program, Sandbox};

@@ -38,7 +38,6 @@ use crate::api::quantity::Quantity;
 use crate::api::{Object, meta, well_known};
 use crate::control::Note;
 use crate::logs::{LogId, LogWriter};
-use crate::modules::Digest;
 use crate::sandbox::{Cancel, Deadline, Limits, Outcome, Run};
 use crate::store::Tx;
 
@@ -202,12 +201,9 @@ impl<C: Cluster> Driver<C> {
         dir: &Arc<PodDir>,
     ) -> impl Future<Output = Event> + Send + use<C> {
         let (node, pod, back_offs) = (self.node.clone(), self.pod.clone(), self.back_offs.clone());
-        attempt::prepare(node, pod, dir.clone(), back_offs, index, self.ran(index), at)
-    }
-
-    /// The module that the container has run.
-    fn ran(&self, index: usize) -> Option<Digest> {
-        self.machine.containers.get(index)?.image_id.parse().ok()
+        // The module that it has run, if it has.
+        let ran = self.machine.containers.get(index).and_then(|container| container.image_id.parse().ok());
+        attempt::prepare(node, pod, dir.clone(), back_offs, index, ran, at)
     }
 
     async fn on(&mut self, event: Event, dir: &Arc<PodDir>) {

@@ -35,7 +35,10 @@ pub async fn find<C: Cluster>(node: &Shared<C>, wanted: &Wanted<'_>) -> Result<(
     if let Some(ran) = wanted.ran {
         return Ok((reference, ran));
     }
-    let here = node.modules.index().resolve(&reference);
+    let index = node.modules.index();
+    let here = index.resolve(&reference);
+    let is_known = || index.get(&reference).is_some() || reference.digest.is_some_and(|digest| index.has(digest));
+    let is_artifact = here.is_none() && is_known();
     let allowed = node.registries.allows(&reference);
     let decision = {
         let back_offs = wanted.back_offs.lock();
@@ -48,6 +51,7 @@ pub async fn find<C: Cluster>(node: &Shared<C>, wanted: &Wanted<'_>) -> Result<(
                 Some(host) => Source::NotAllowed(host),
             },
             is_here: here.is_some(),
+            is_artifact,
             failure: back_offs.of(image),
             now: node.clock.instant(),
         })

@@ -57,6 +57,8 @@ pub struct Situation<'a> {
     pub policy: Policy,
     pub source: Source<'a>,
     pub is_here: bool,
+    /// The name is of something that is here and no module.
+    pub is_artifact: bool,
     /// The last pull of it for this pod, if that failed.
     pub failure: Option<&'a Failure>,
     pub now: Instant,
@@ -81,7 +83,7 @@ pub const FAILED: &str = "ErrImagePull";
 pub const BACK_OFF: &str = "ImagePullBackOff";
 
 pub fn decide(situation: &Situation<'_>) -> Decision {
-    let Situation { image, policy, source, is_here, failure, now } = situation;
+    let Situation { image, policy, source, is_here, is_artifact, failure, now } = situation;
     match (source, policy) {
         (_, Policy::Never) if !is_here => {
             let message = format!("Container image \"{image}\" is not present with pull policy of Never");
@@ -90,6 +92,13 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
         (Source::Allowed, Policy::Always) => {}
         _ if *is_here => return Decision::Use,
         (Source::Allowed, _) => {}
+        _ if *is_artifact => {
+            let message = format!(
+                "Back-off pulling image \"{image}\": what was pushed under this name is an artifact without a WebAssembly \
+                 module, which registries' clients can pull and nobody can run"
+            );
+            return Decision::Wait { reason: BACK_OFF, message, until: None };
+        }
         (Source::Local, _) => return absent(image, "there is no such module here; upload it with", ""),
         (Source::NotAllowed(host), _) => {
             let flag = format!(", or allow its registry: kiln serve --allow-registry {host}");
@@ -196,7 +205,15 @@ mod tests {
     const OTHER: Source<'static> = Source::NotAllowed("ghcr.io");
 
     fn situation(source: Source<'_>, policy: Policy, is_here: bool) -> Situation<'_> {
-        Situation { image: "i", policy, source, is_here, failure: None, now: Clock::real().instant() }
+        Situation {
+            image: "i",
+            policy,
+            source,
+            is_here,
+            is_artifact: false,
+            failure: None,
+            now: Clock::real().instant(),
+        }
     }
 
     #[test]
@@ -241,6 +258,9 @@ mod tests {
             Decision::Wait { message, .. } => message,
             other => format!("{other:?}"),
         };
+        let artifact = Situation { is_artifact: true, ..situation(LOCAL, Policy::Always, false) };
+        let Decision::Wait { message: told, .. } = decide(&artifact) else { panic!("it cannot be run") };
+        assert!(told.contains("an artifact without a WebAssembly module"), "{told}");
         assert!(message(LOCAL).ends_with("upload it with `kiln push i FILE.wasm`"));
         assert!(message(OTHER).ends_with("kiln serve --allow-registry ghcr.io"), "{}", message(OTHER));
     }

@@ -21,6 +21,8 @@ test('the page fetches all that it begins with at once', () => {
   const needed = new Set();
   follow(new URL('app.js', root), needed);
   const page = readFileSync(new URL('index.html', root), 'utf8');
-  const named = [...page.matchAll(/rel="modulepreload" href="web\/([^"]+)"/g)].map(([, name]) => new URL(name, root).href);
+  const named = [...page.matchAll(/rel="modulepreload" href="web\/([^"]+)"/g)].map(
+    ([, name]) => new URL(name, root).href,
+  );
   assert.deepEqual(named.sort(), [...needed].sort());
 });

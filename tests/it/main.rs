@@ -12,6 +12,7 @@
 mod bad_input;
 mod compatibility;
 mod compile_limits;
+mod conformance;
 mod crash;
 mod cron_jobs;
 mod dashboards;
@@ -43,6 +44,7 @@ mod programs;
 mod pulls;
 mod python;
 mod refused;
+mod registry;
 mod relay;
 mod run;
 mod server_side_apply;

@@ -190,7 +190,10 @@ impl Desk {
         };
         match (sabotage, plan.effects.iter().find_map(of)) {
             (Sabotage::LeavesSomething, _) => {
-                plan.effects.retain(|e| !matches!(e, Effect::Update(Object::ConfigMap(_))));
+                // Every namespace has one of the second.
+                let is_left =
+                    |e: &Effect| matches!(e, Effect::Update(Object::ConfigMap(_) | Object::ServiceAccount(_)));
+                plan.effects.retain(|effect| !is_left(effect));
             }
             (Sabotage::LetsGoTooSoon, Some(name)) => {
                 let namespace = store.get(Kind::Namespace, &Key::new("", name));

@@ -83,8 +83,27 @@ export const ACTIONS = {
   },
 };
 
-/** Browsers open six connections to one server, and some of them are watches. */
-const AT_ONCE = 3;
+/** Browsers open six connections to one server, and other requests want some of them. */
+const AT_ONCE = 4;
+
+/**
+ * Does it again after a while if the server had too much to do: then nothing has been done yet.
+ * @template T
+ * @param {() => Promise<T>} run
+ * @param {AbortSignal} signal
+ * @returns {Promise<T>}
+ */
+async function patiently(run, signal) {
+  for (let wait = 500; ; wait *= 2) {
+    try {
+      return await run();
+    } catch (error) {
+      const isBusy = error instanceof ApiError && error.code === 429;
+      if (!isBusy || wait > 8000 || signal.aborted) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}
 
 /**
  * Does it with each item, a few at a time; goes on after failures.
@@ -103,7 +122,7 @@ export async function each(items, run, progress, signal) {
     while (next < items.length && !signal.aborted) {
       const item = items[next++];
       try {
-        await run(item);
+        await patiently(() => run(item), signal);
       } catch (error) {
         failures.push({ item, error });
       }

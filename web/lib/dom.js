@@ -227,9 +227,11 @@ export function atMost(run, wait, signal) {
   };
 }
 
+/** Inputs into which nothing is written. */
+const NOT_TEXT = new Set(['checkbox', 'radio', 'button', 'submit', 'file', 'range', 'color']);
+
 /** Whether the keyboard's letters go into a text that is being written. @param {EventTarget | null} target */
 export function isTyping(target) {
-  return (
-    target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
-  );
+  if (target instanceof HTMLInputElement) return !NOT_TEXT.has(target.type);
+  return target instanceof HTMLElement && (target.isContentEditable || /^(TEXTAREA|SELECT)$/.test(target.tagName));
 }

@@ -1,29 +1,23 @@
 // A log that is followed: search, wrapping, colours, times, download. Only the lines that are seen exist. Everything that a
 // guest wrote is text.
 
-import { ApiError, pathOf, send } from './api.js';
+import { pathOf, send } from './api.js';
 import { plain } from './ansi.js';
-import { connection } from './connection.js';
 import { breathe, fill, h, text } from './dom.js';
 import { count, plural } from './format.js';
 import { lineElement } from './log_line.js';
-import { LogLines, Rows } from './log_lines.js';
+import { Rows } from './log_lines.js';
+import { LogSource, TAIL } from './log_source.js';
 import { toastError } from './overlay.js';
 import { button, icon } from './ui.js';
 
 const ROW = 18;
-/** Milliseconds after which a line that has not ended is shown. */
-const OPEN_AFTER = 150;
-/** Lines that are loaded from the end of a long log. */
-const TAIL = 100_000;
-
-/** @typedef {{namespace: string, pod: string, container: string, previous: boolean, run: number}} Source `run`: how often it was started before */
 
 export class LogView {
-  #log = new LogLines();
+  #source;
   #rows = new Rows();
-  /** @type {Source | null} */
-  #source = null;
+  /** The log whose lines were drawn last. @type {import('./log_lines.js').LogLines | null} */
+  #last = null;
   #window = h('div', { class: 'log-window' });
   #space = h('div', { class: 'log-space' }, this.#window);
   #lines = h(
@@ -50,11 +44,7 @@ export class LogView {
   #searching = 0;
   #frame = 0;
   #drawn = '';
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #opens;
   #character = 0;
-  /** @type {AbortController | null} */
-  #stream = null;
   #signal;
 
   /** @param {HTMLElement} extra stands at the beginning of the bar, such as a choice of containers @param {AbortSignal} signal */
@@ -76,10 +66,12 @@ export class LogView {
     this.#wrap = toggle('Wrap', 'wrap', true);
     this.#times = toggle('Times', 'times');
     // The server writes the times into the text, where nobody could tell them from what the program wrote itself.
-    this.#times.box.addEventListener('change', () => {
-      this.#log = new LogLines();
-      this.#stream?.abort();
-    });
+    this.#source = new LogSource(
+      () => this.#later(),
+      () => this.#times.box.checked,
+      signal,
+    );
+    this.#times.box.addEventListener('change', () => this.#source.again());
     this.#follow.box.addEventListener('change', () => this.#toEnd());
     this.#search = h('input', {
       type: 'search',
@@ -123,125 +115,29 @@ export class LogView {
     );
     const observer = new ResizeObserver(() => ((this.#character = 0), (this.#drawn = ''), this.#draw()));
     observer.observe(this.#lines);
-    const again = () => this.#stream?.abort();
     document.addEventListener('themechange', () => ((this.#drawn = ''), this.#draw()), { signal });
-    for (const event of ['pause', 'resume', 'dead', 'back']) connection.addEventListener(event, again, { signal });
-    signal.addEventListener('abort', () => (observer.disconnect(), this.#stream?.abort(), connection.forget(this)));
+    signal.addEventListener('abort', () => observer.disconnect());
   }
 
-  /** Shows another log; the same one goes on as it is. @param {Source} source */
-  open(source) {
-    if (JSON.stringify(source) === JSON.stringify(this.#source)) return;
-    const first = this.#source === null;
-    this.#source = source;
-    this.#log = new LogLines();
-    this.#stream?.abort();
-    if (first) void this.#run();
+  /**
+   * Shows another log; the same one goes on as it is.
+   * @param {import('./log_source.js').Source} source
+   * @param {boolean} [isOver] its container has ended
+   */
+  open(source, isOver = false) {
+    this.#source.open(source, isOver);
   }
-
-  async #run() {
-    let wait = 300;
-    let ended = '';
-    while (!this.#signal.aborted) {
-      const source = this.#source;
-      const key = JSON.stringify([source, this.#times.box.checked]);
-      if (ended && ended !== key) ended = '';
-      this.#stream = new AbortController();
-      const signal = AbortSignal.any([this.#signal, this.#stream.signal]);
-      if (connection.isHidden || !source || ended === key) {
-        if (ended !== key) this.#say('Paused', 'paused');
-        await new Promise((resolve) => signal.addEventListener('abort', resolve));
-        continue;
-      }
-      try {
-        await this.#read(source, signal);
-        if (signal.aborted) continue;
-        // Ended by the server: the program has ended, or kiln is being stopped; which of them, the next answer says.
-        ended = key;
-        this.#say(this.#log.lines.length ? 'Ended' : 'It wrote nothing.', 'live');
-        wait = 300;
-      } catch (error) {
-        if (this.#signal.aborted) return;
-        if (signal.aborted) continue;
-        if (error instanceof ApiError && !error.isTransient && error.code < 500) {
-          if (error.code === 404) {
-            ended = key;
-            this.#say('The log is gone', 'live');
-            continue;
-          }
-          // Such as "container is waiting to start": asked again, slowly.
-          this.#say(error.message, 'live');
-          wait = 1500;
-        } else this.#say('Connection lost, trying again', 'lost');
-        await new Promise((resolve) => {
-          const timer = setTimeout(resolve, wait);
-          signal.addEventListener('abort', () => (clearTimeout(timer), resolve(undefined)));
-        });
-        wait = Math.min(wait * 2, 8000);
-      }
-    }
-  }
-
-  /** From the start, or from a hundred thousand lines before the end. @param {Source} source @param {AbortSignal} signal */
-  async #read(source, signal) {
-    const path = `${pathOf('pods', source.namespace, source.pod)}/log`;
-    const query = {
-      container: source.container,
-      previous: source.previous || undefined,
-      follow: true,
-      timestamps: this.#times.box.checked || undefined,
-      tailLines: TAIL,
-    };
-    this.#say(this.#log.lines.length ? '' : 'Loading…', 'loading');
-    const response = await send(path, { query, signal, accept: '*/*' });
-    if (!response.body) return;
-    // What is there stays until the first piece of the new answer, so that a lost connection does not blank the page.
-    const log = new LogLines();
-    clearTimeout(this.#opens);
-    const isAgain = this.#log.lines.length > 0;
-    if (!isAgain) this.#log = log;
-    this.#say('Following', 'live');
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (;;) {
-      const { done, value } = await reader.read().catch(() => {
-        throw new ApiError(0, 'Unreachable', 'the connection broke');
-      });
-      if (done) break;
-      for (let at = 0; at < value.length; at += 128 << 10) {
-        log.add(value.slice(at, at + (128 << 10)));
-        if (signal.aborted) return;
-        if (this.#log !== log && log.lines.length >= Math.min(this.#log.lines.length, 2000)) this.#swap(log);
-        this.#later();
-        if (value.length > 128 << 10) await breathe();
-      }
-      clearTimeout(this.#opens);
-      if (log.hasOpen) this.#opens = setTimeout(() => (log.showOpen(), this.#later()), OPEN_AFTER);
-    }
-    clearTimeout(this.#opens);
-    log.end();
-    if (this.#log !== log) this.#swap(log);
-    this.#later();
-  }
-
-  /** @param {LogLines} log */
-  #swap(log) {
-    this.#log = log;
-    this.#drawn = '';
-    void this.#find();
-  }
-
-  /** @param {string} words @param {import('./connection.js').State} state */
-  #say(words, state) {
-    this.#words = words;
-    connection.tell(this, state);
-    this.#later();
-  }
-  #words = '';
 
   #later() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      if (this.#search.value && this.#searched !== this.#log.version) void this.#find();
+      // Read again after a break: the lines may be others.
+      if (this.#last !== this.#source.log) {
+        this.#last = this.#source.log;
+        this.#drawn = '';
+        this.#searched = -1;
+      }
+      if (this.#search.value && this.#searched !== this.#source.log.version) void this.#find();
       this.#draw();
       if (this.#follow.box.checked) this.#toEnd();
     });
@@ -274,21 +170,21 @@ export class LogView {
       this.#character = probe.getBoundingClientRect().width / 100 || 7.5;
       line.remove();
     }
-    const digits = Math.max(4, String(this.#log.lines.length + this.#log.dropped).length);
+    const digits = Math.max(4, String(this.#source.log.lines.length + this.#source.log.dropped).length);
     const left = digits * this.#character + 12 + (this.#times.box.checked ? 12 * this.#character + 12 : 0) + 24;
     return Math.max(8, Math.floor((this.#lines.clientWidth - left - 1) / this.#character));
   }
 
   #draw() {
-    const { lines, dropped } = this.#log;
+    const { lines, dropped } = this.#source.log;
     const view = this.#lines;
     if (view.clientHeight === 0) return;
     const wrap = this.#wrap.box.checked;
     view.classList.toggle('wrap', wrap);
-    this.#rows.measure(this.#log, wrap ? this.#width() : 0);
+    this.#rows.measure(this.#source.log, wrap ? this.#width() : 0);
     this.#space.style.height = `${this.#rows.total * ROW}px`;
     const words = [
-      this.#words,
+      this.#source.words,
       lines.length ? plural(lines.length, 'line') : '',
       dropped || lines.length >= TAIL ? 'earlier lines are left out; Download has all' : '',
     ]
@@ -302,12 +198,13 @@ export class LogView {
     const key = [
       from,
       to,
-      this.#log.version * (to >= lines.length - 1 ? 1 : 0),
+      this.#source.log.version * (to >= lines.length - 1 ? 1 : 0),
       dropped,
       wrap,
       this.#times.box.checked,
       this.#search.value,
       this.#hit,
+      lines.length === 0 && this.#source.words,
     ].join();
     if (key === this.#drawn) return;
     this.#drawn = key;
@@ -317,7 +214,9 @@ export class LogView {
         h(
           'p',
           { class: 'log-empty' },
-          this.#words && this.#words !== 'Following' ? this.#words : 'Nothing has been written yet.',
+          this.#source.words && this.#source.words !== 'Following'
+            ? this.#source.words
+            : 'Nothing has been written yet.',
         ),
       );
       return;
@@ -344,7 +243,7 @@ export class LogView {
   async #find() {
     const run = ++this.#searching;
     const wanted = this.#search.value.toLowerCase();
-    this.#searched = this.#log.version;
+    this.#searched = this.#source.log.version;
     if (!wanted) {
       this.#hits = [];
       this.#hit = -1;
@@ -354,7 +253,7 @@ export class LogView {
     }
     /** @type {number[]} */
     const hits = [];
-    const { lines } = this.#log;
+    const { lines } = this.#source.log;
     let until = performance.now() + 8;
     for (let i = 0; i < lines.length; i++) {
       const { text } = lines[i];
@@ -396,7 +295,7 @@ export class LogView {
 
   /** All of it, as the program wrote it. */
   async #download() {
-    const source = this.#source;
+    const { source } = this.#source;
     if (!source) return;
     try {
       const query = { container: source.container, previous: source.previous || undefined };

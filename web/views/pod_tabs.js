@@ -52,20 +52,16 @@ export function logTab(panel, pod, informer, signal) {
   };
   const open = () => {
     const [container, previous] = chooser.value.split('|');
-    view.open({
-      namespace: pod().metadata.namespace,
-      pod: pod().metadata.name,
-      container,
-      previous: previous === 'previous',
-      run: runs(pod(), container),
-    });
+    const status = statuses(pod()).find((c) => c.name === container);
+    const isOver = previous === 'previous' || Boolean(status?.state?.terminated);
+    const { namespace, name } = pod().metadata;
+    // A container that is started again writes another log.
+    const run = status?.restartCount ?? 0;
+    view.open({ namespace, pod: name, container, previous: previous === 'previous', run }, isOver);
   };
   informer.subscribe(() => (offer(), open()), signal);
   offer();
 }
-
-/** A container that is started again writes another log. @param {any} pod @param {string} container */
-const runs = (pod, container) => statuses(pod).find((c) => c.name === container)?.restartCount ?? 0;
 
 /**
  * @param {HTMLElement} panel

@@ -314,6 +314,19 @@ async fn only_long_answers_are_compressed_and_only_for_those_who_read_it() {
 }
 
 #[tokio::test]
+async fn a_piece_is_found_by_who_comes_to_where_it_begins() {
+    let f = Fixture::new();
+    let from = |revision: u64| format!("{MAPS}?watch=true&resourceVersion={revision}");
+    let mut first = f.watch(&from(f.api.store.revision()), "").await;
+    // Of another kind, so that nothing of this one lies between where the two begin.
+    f.post(JOBS, &job("j")).await;
+    let mut second = f.watch(&from(f.api.store.revision()), "").await;
+    f.map("a", json!({})).await;
+    assert_eq!(second.event().await, event("ADDED", "a"));
+    assert_eq!(first.event().await, event("ADDED", "a"), "and without another event that would wake it");
+}
+
+#[tokio::test]
 async fn watchers_of_one_form_share_their_lines() {
     let f = Fixture::new().whole();
     let path = format!("{MAPS}?watch=true&resourceVersion={}", f.api.store.revision());

@@ -17,13 +17,13 @@ use tokio::sync::mpsc;
 
 use super::super::MAX_MODULE;
 use super::super::digest::Digest;
-use super::super::import::ImportError;
-use super::super::index::digest_of;
-use super::super::layout::{ACCEPTED, Document, Layer, MAX_MANIFEST};
+use super::super::layout::{ACCEPTED, Descriptor, Document, Layer, MAX_MANIFEST};
 use super::super::pieces::{Piece, pieces};
+use super::super::publish::PublishError;
 use super::super::reference::{DEFAULT_TAG, Reference};
 use super::host::RegistryHost;
 use super::{Credentials, Inner, PullError, short};
+use crate::api::module::PULLED;
 
 /// What is here now.
 pub struct Fetched {
@@ -33,8 +33,13 @@ pub struct Fetched {
 
 /// What a registry says of a reference.
 struct Found {
-    /// The manifest of the module, and its digest: that of an entry, if the reference means an index.
+    /// The manifest of the module: that of an entry, if the reference means an index.
+    document: Document,
+    bytes: Vec<u8>,
+    digest: Digest,
     layer: Layer,
+    /// The index, if there is one.
+    index: Option<Vec<u8>>,
 }
 
 pub async fn fetch(this: &Inner, reference: &Reference, credentials: &[Credentials]) -> Result<Fetched, PullError> {
@@ -65,41 +70,69 @@ async fn fetch_as(this: &Inner, reference: &Reference, auth: &RegistryAuth) -> R
     let client = client(&host, this)?;
     let image = image(&host, reference);
     in_time(this, "logging in", client.auth(&image, auth, RegistryOperation::Pull)).await?;
-    let Found { layer } = ask(this, &client, &image, auth).await?;
-    if layer.size > MAX_MODULE {
-        return Err(PullError::TooLarge { what: "the module", size: layer.size, limit: MAX_MODULE });
+    let found = ask(this, &client, &image, auth).await?;
+    let Layer { digest, size } = found.layer;
+    if size > MAX_MODULE {
+        return Err(PullError::TooLarge { what: "the module", size, limit: MAX_MODULE });
     }
-    let Layer { digest, size } = layer;
-    let fetched = Fetched { digest, size };
-    // A digest in an image name is that of a manifest, which no name here means; so there is nothing to be named.
-    let tag = reference.tag.clone().filter(|_| reference.digest.is_none());
-    let target = Reference { name: reference.name.clone(), tag, digest: Some(digest) };
-    let is_here = this.modules.index().has(digest);
-    if is_here && target.tag.is_none() {
-        return Ok(fetched);
+    let index = this.modules.index();
+    // A digest in an image name is that of a manifest, and kept as that.
+    let by_digest = reference.digest.is_some();
+    let is_here = index.has(digest);
+    let known = index.get(reference).and_then(|named| named.spec.as_ref()?.manifest.clone());
+    if !by_digest && is_here && known.is_some_and(|known| known == found.digest.to_string()) {
+        return Ok(Fetched { digest, size });
     }
-    if is_here && this.modules.index().get(&target).is_some_and(|named| digest_of(&named) == Some(digest)) {
-        return Ok(fetched);
+    if !is_here {
+        let stream = in_time(this, "asking for the layer", blob(&client, &image, digest)).await?;
+        receive(this, stream, digest, size).await?;
     }
+    if let Some(Descriptor { digest, size, .. }) = &found.document.config
+        && let Ok(digest) = digest.parse()
+        && *size <= MAX_MANIFEST
+        && !index.has(digest)
+        // Only who pulls it from here would miss it.
+        && let Ok(stream) = in_time(this, "asking for the config", blob(&client, &image, digest)).await
+        && let Err(error) = receive(this, stream, digest, *size).await
+    {
+        tracing::debug!(image = %reference, %error, "the config of a module was not pulled");
+    }
+    match publish(this, reference, found).await {
+        Ok(()) => Ok(Fetched { digest, size }),
+        Err(error) => {
+            if !is_here && matches!(error, PublishError::Refused(_)) {
+                this.modules.discard_refused(digest).await;
+            }
+            Err(PullError::Publish(Arc::new(error)))
+        }
+    }
+}
+
+/// Names what is here by its manifest; an image by the digest of an index is known by that, too.
+async fn publish(this: &Inner, reference: &Reference, found: Found) -> Result<(), PublishError> {
     let now = this.clock.now();
-    if is_here && let Ok(file) = std::fs::File::open(this.modules.blobs().path(digest)) {
-        this.modules.import(&target, file, now).await.map_err(import_failed)?;
-        return Ok(fetched);
+    let by = |digest: Digest| Reference { name: reference.name.clone(), tag: None, digest: Some(digest) };
+    let named = match reference.digest {
+        Some(_) => by(found.digest),
+        None => reference.clone(),
+    };
+    this.modules.publish(PULLED, &named, found.bytes, None, now).await?;
+    if let (Some(digest), Some(index)) = (reference.digest, found.index) {
+        this.modules.publish(PULLED, &by(digest), index, None, now).await?;
     }
-    let stream = in_time(this, "asking for the layer", blob(&client, &image, digest)).await?;
+    Ok(())
+}
+
+/// Takes in a blob as it comes.
+async fn receive(this: &Inner, stream: SizedStream, digest: Digest, size: u64) -> Result<(), PullError> {
     if let Some(found) = stream.content_length.filter(|found| *found != size) {
         return Err(PullError::Size { announced: size, found });
     }
     let (queue, received) = pieces();
-    let (imported, sent) = tokio::join!(this.modules.import(&target, received, now), send(this, stream, queue, size));
+    let (ingested, sent) = tokio::join!(this.modules.ingest(received, digest), send(this, stream, queue, size));
     // What went wrong with the sending is the reason, if both failed.
     sent?;
-    imported.map_err(import_failed)?;
-    Ok(fetched)
-}
-
-fn import_failed(error: ImportError) -> PullError {
-    PullError::Import(Arc::new(error))
+    ingested.map_err(|error| PullError::Import(Arc::new(error)))
 }
 
 /// One client per pull: it keeps the credentials that it was given first for each host.
@@ -142,12 +175,14 @@ async fn ask(
     image: &oci_client::Reference,
     auth: &RegistryAuth,
 ) -> Result<Found, PullError> {
-    let mut manifest = manifest(this, client, image, auth).await?;
-    if manifest.is_index() {
-        let entry = image.clone_with_digest(manifest.choose()?.to_string());
-        manifest = self::manifest(this, client, &entry, auth).await?;
+    let (mut document, mut bytes) = manifest(this, client, image, auth).await?;
+    let mut index = None;
+    if document.is_index() {
+        let entry = image.clone_with_digest(document.choose()?.to_string());
+        index = Some(bytes);
+        (document, bytes) = manifest(this, client, &entry, auth).await?;
     }
-    Ok(Found { layer: manifest.module()? })
+    Ok(Found { layer: document.module()?, document, digest: Digest::of(&bytes), bytes, index })
 }
 
 async fn manifest(
@@ -155,7 +190,7 @@ async fn manifest(
     client: &Client,
     image: &oci_client::Reference,
     auth: &RegistryAuth,
-) -> Result<Document, PullError> {
+) -> Result<(Document, Vec<u8>), PullError> {
     // It compares the digest of what comes with that in the reference, and in the answer.
     let asked = client.pull_manifest_raw(image, auth, &ACCEPTED);
     let (bytes, _) = in_time(this, "asking for the manifest", asked).await?;
@@ -163,7 +198,7 @@ async fn manifest(
     if size > MAX_MANIFEST {
         return Err(PullError::TooLarge { what: "the manifest", size, limit: MAX_MANIFEST });
     }
-    Ok(Document::read(&bytes)?)
+    Ok((Document::read(&bytes)?, bytes.to_vec()))
 }
 
 async fn blob(

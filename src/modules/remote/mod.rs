@@ -31,6 +31,7 @@ use super::digest::Digest;
 use super::import::ImportError;
 use super::layout::NoModule;
 pub(super) use super::layout::short;
+use super::publish::PublishError;
 use super::reference::Reference;
 use super::{Index, Modules};
 use crate::clock::Clock;
@@ -108,6 +109,8 @@ pub enum PullError {
     Size { announced: u64, found: u64 },
     #[error(transparent)]
     Import(Arc<ImportError>),
+    #[error(transparent)]
+    Publish(Arc<PublishError>),
     /// A fault of ours, or of a library.
     #[error(
         "the client for registries has failed; does this machine have a list of certificate authorities (in Debian the \

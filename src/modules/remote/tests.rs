@@ -80,9 +80,15 @@ async fn a_module_is_pulled_by_tag_by_digest_and_out_of_an_index() {
     let for_amd64 = registry.put_manifest("multi", "b", &manifest(&digest(&other), other.len()));
     let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [entry(&for_amd64, "amd64"), entry(&for_wasm, "wasm")]});
-    registry.put_manifest("multi", "latest", &index);
+    let of_index = registry.put_manifest("multi", "latest", &index);
     let pulled = puller.pull(&registry.image("multi")).await.unwrap();
     assert_eq!(pulled.digest, Digest::of(&wasm));
+    // Each digest by which it was asked for is known from then on.
+    let by_digest = registry.image(&format!("multi@{of_index}"));
+    puller.pull(&by_digest).await.unwrap();
+    for image in [by_digest, registry.image(&format!("tools/pi@{of}"))] {
+        assert!(puller.means(&image).is_some(), "{image}");
+    }
 }
 
 #[tokio::test]
