@@ -30,7 +30,7 @@ use super::cache::ProgramError;
 use super::compiler::{CompileError, CompileIn, Order, compile_in_child};
 use super::describe::{Description, describe};
 use super::digest::Digest;
-use crate::sandbox::{Program, Sandbox};
+use crate::sandbox::{LoadError, Program, Refusal, Sandbox};
 
 /// Whose a root is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,15 @@ impl Files {
         if self.sharing == Sharing::Shared {
             trim(self.directory.parent().unwrap_or(&self.directory), self.sandbox.clock().now());
         }
-        self.sandbox.load_file(&path).map_err(|error| ProgramError::Load(digest, Arc::new(error)))
+        self.sandbox.load_file(&path).map_err(|error| match error {
+            // This version has just made it. So it is more than a slot of the pool has room for.
+            LoadError::Unusable(why) => {
+                self.remove(digest);
+                let message = format!("the module is more than this node has room for: {why}");
+                ProgramError::Refused(Refusal::Told { message })
+            }
+            error => ProgramError::Load(digest, Arc::new(error)),
+        })
     }
 
     /// Where nobody else says what is needed, the time of the last use does.

@@ -9,7 +9,9 @@ use wasmtime::component::Component;
 use wasmtime::{ExternType, Module, ResourcesRequired, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use super::engine::{Linkers, Sandbox, SandboxConfig, SandboxError, code_generation};
+use super::engine::{
+    Linkers, Sandbox, SandboxConfig, SandboxError, TABLES_PER_COMPONENT, TABLES_PER_MODULE, code_generation,
+};
 use super::program::{ProgramKind, initial_memory};
 use super::refusal::{self, Refusal};
 use super::rewrite;
@@ -61,7 +63,7 @@ impl Compiler {
         let engine = &self.linkers.engine;
         let short = rewrite::interruptible(wasm).map_err(|error| Refusal::Invalid { message: error.to_string() })?;
         let module = Module::new(engine, &short).map_err(|error| Refusal::invalid(&error, wasm.len()))?;
-        self.check_size(module.resources_required())?;
+        self.check_size(module.resources_required(), TABLES_PER_MODULE)?;
         self.check_imports(&module)?;
         match module.get_export("_start") {
             Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => {}
@@ -80,7 +82,7 @@ impl Compiler {
         let short = rewrite::interruptible(wasm).map_err(|error| Refusal::Invalid { message: error.to_string() })?;
         let component = Component::new(engine, &short).map_err(|error| Refusal::invalid(&error, wasm.len()))?;
         if let Some(required) = component.resources_required() {
-            self.check_size(required)?;
+            self.check_size(required, TABLES_PER_COMPONENT)?;
         }
         let missing = component
             .component_type()
@@ -98,7 +100,7 @@ impl Compiler {
         component.serialize().map_err(|error| Refusal::invalid(&error, wasm.len()))
     }
 
-    fn check_size(&self, required: ResourcesRequired) -> Result<(), Refusal> {
+    fn check_size(&self, required: ResourcesRequired, max_tables: u32) -> Result<(), Refusal> {
         let (needed, max) = (initial_memory(&required), self.max_memory_bytes);
         if needed > max {
             return Err(Refusal::Memory { needed, max });
@@ -106,6 +108,9 @@ impl Compiler {
         let (needed, max) = (required.max_initial_table_size.unwrap_or(0), self.max_table_elements as u64);
         if needed > max {
             return Err(Refusal::Table { needed, max });
+        }
+        if required.num_tables > max_tables {
+            return Err(Refusal::Tables { count: required.num_tables, max: max_tables });
         }
         if required.num_memories > 1 {
             return Err(Refusal::Memories { count: required.num_memories });

@@ -25,6 +25,10 @@ use crate::clock::Clock;
 /// of the pool can hold at most this much.
 const RESERVATION: u64 = 4 << 30;
 
+/// Tables that a slot of the pool has room for. Toolchains make one, and a component has those of its parts.
+pub(super) const TABLES_PER_MODULE: u32 = 4;
+pub(super) const TABLES_PER_COMPONENT: u32 = 8;
+
 /// Stack for host functions, on top of what wasm may use of the same stack. wasmtime's own default proportion.
 const HOST_STACK: usize = 1 << 20;
 
@@ -219,9 +223,9 @@ fn running(config: &SandboxConfig) -> Config {
         .total_core_instances(slots.saturating_mul(4))
         .total_tables(slots.saturating_mul(4))
         .max_memories_per_module(1)
-        .max_tables_per_module(4)
+        .max_tables_per_module(TABLES_PER_MODULE)
         .max_memories_per_component(1)
-        .max_tables_per_component(8)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
         .max_core_instances_per_component(8)
         .max_memory_size(usize::try_from(config.max_memory_bytes.min(RESERVATION)).unwrap_or(usize::MAX))
         .table_elements(config.max_table_elements)

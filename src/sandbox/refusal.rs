@@ -49,6 +49,8 @@ pub enum Refusal {
     Memory { needed: u64, max: u64 },
     #[error("the module has a table of {needed} entries, and this node gives at most {max}")]
     Table { needed: u64, max: u64 },
+    #[error("the module has {count} tables, and kiln gives at most {max}")]
+    Tables { count: u32, max: u32 },
     #[error("the module has {count} memories, and kiln gives one")]
     Memories { count: u32 },
     #[error("the compiler ran out of memory")]

@@ -319,6 +319,7 @@ fn the_server_takes_hostile_modules_or_refuses_them_and_is_well() {
         b"\0asm\x0d\0\x01\0\x01\x05\xff\xff\xff\xff\x0f".to_vec(),
         wat::parse_str("(module (memory 65536) (func (export \"_start\")))").unwrap(),
         wat::parse_str("(module (table 4000000000 funcref) (func (export \"_start\")))").unwrap(),
+        wat::parse_str(format!("(module {} (func (export \"_start\")))", "(table 1 funcref)".repeat(6))).unwrap(),
         wat::parse_str("(module (func $f (export \"_start\") (call $f)))").unwrap(),
     ];
     let mut dice = Dice(7);

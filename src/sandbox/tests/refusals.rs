@@ -119,6 +119,9 @@ fn what_a_node_does_not_offer_is_refused_before_anything_runs() {
     assert!(legacy.contains("first form") && legacy.contains("-wasm-use-legacy-eh=false"), "{legacy}");
     let table = refused_text(r#"(module (table 200000 funcref) (func (export "_start")))"#);
     assert!(table.contains("200000 entries"), "{table}");
+    let tables = "(table 1 funcref)".repeat(5);
+    let tables = refused_text(&format!("(module {tables} (func (export \"_start\")))"));
+    assert!(tables.contains("5 tables") && tables.contains("at most 4"), "{tables}");
     let two = refused_text(r#"(module (memory 1) (memory 1) (func (export "_start")))"#);
     assert!(two.contains("2 memories"), "{two}");
     let import = r#"(import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))"#;
