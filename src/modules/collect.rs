@@ -138,6 +138,12 @@ fn useless_blobs(
 }
 
 impl Modules {
+    /// Whether a pod or a Job that is not over runs it or names it. It goes through all of them, for a deletion, which is rare.
+    pub(super) fn is_run(&self, digest: Digest) -> bool {
+        let objects = [Kind::Pod, Kind::Job].map(|kind| self.index.store().list(kind, None).objects);
+        Roots::of(objects.iter().flatten()).digests.contains(&digest)
+    }
+
     /// Removes what nothing has referred to for `after`.
     pub async fn collect(&self, after: Duration, now: Timestamp) -> Result<Collected, CollectError> {
         let _alone = self.importing.lock().await;

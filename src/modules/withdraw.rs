@@ -11,7 +11,10 @@ use super::reference::Reference;
 /// Why a blob stays.
 #[derive(Debug, thiserror::Error)]
 pub enum WithdrawError {
-    #[error("a manifest refers to {0}: delete that first, and the blob goes by itself some time after")]
+    #[error(
+        "a manifest, or a pod or a Job that is not over, needs {0}: delete that first, and the blob goes by itself some time \
+         after"
+    )]
     Used(Digest),
     #[error(transparent)]
     Blob(#[from] BlobError),
@@ -51,11 +54,11 @@ impl Modules {
         Ok(())
     }
 
-    /// Removes a blob to which nothing refers; whether it was there.
+    /// Removes a blob to which nothing refers and that nobody runs; whether it was there.
     pub async fn delete_blob(&self, digest: Digest) -> Result<bool, WithdrawError> {
         // Nobody names it meanwhile.
         let _one_at_a_time = self.importing.lock().await;
-        if self.index.refers_to(digest) {
+        if self.index.refers_to(digest) || self.is_run(digest) {
             return Err(WithdrawError::Used(digest));
         }
         let blobs = self.blobs.clone();
@@ -69,9 +72,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::{Kind, Object};
+    use crate::api::{Key, Kind, Object};
     use crate::modules::testing::{Opened, PROGRAM};
-    use crate::store::Tx;
+    use crate::store::{Precondition, Tx};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -96,6 +99,17 @@ mod tests {
         assert!(matches!(modules.withdraw("a", manifest, false, NOW).await, Err(DeleteError::NotFound(_))));
         assert!(matches!(modules.delete_blob(wasm).await, Err(WithdrawError::Used(_))));
         modules.withdraw("b", manifest, false, NOW).await.unwrap();
+        let pod = |phase: &str| {
+            let pod = json!({"metadata": {"name": phase.to_lowercase(), "namespace": "ns", "uid": phase}, "status": {"phase": phase,
+                "containerStatuses": [{"name": "c", "image": "a:1", "imageID": wasm.to_string(), "ready": true, "restartCount": 0}]}});
+            Tx::new().create(Object::deserialize(Kind::Pod, pod).unwrap())
+        };
+        let store = modules.index().store();
+        store.commit(pod("Failed")).unwrap();
+        store.commit(pod("Running")).unwrap();
+        assert!(matches!(modules.delete_blob(wasm).await, Err(WithdrawError::Used(_))), "a pod may start it again");
+        let running = Key::new("ns", "running");
+        store.commit(Tx::new().delete(Kind::Pod, running, Precondition::default())).unwrap();
         assert!(modules.delete_blob(wasm).await.unwrap());
         assert!(!modules.delete_blob(wasm).await.unwrap());
     }
