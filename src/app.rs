@@ -33,7 +33,7 @@ use crate::controllers::pod_gc::PodGc;
 use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
-use crate::http::{self, Api, Check, ObjectMetrics, Server};
+use crate::http::{self, Api, Check, MetricRegistries, ObjectMetrics, Server};
 use crate::ids::Ids;
 use crate::logs::Logs;
 use crate::modules::{CompileIn, CompileLimits, Modules, NotAHost, Patience, Registries};
@@ -130,9 +130,9 @@ impl App {
             tasks: JoinSet::new(),
             guests: Some(guests),
         };
-        let (registry, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
+        let (metrics, loops) = app.spawn_all(config, node_name, sandbox, &recorder, writer);
         let checks = vec![controllers(loops, app.clock.clone())];
-        app.server = Server::new(config.server.clone(), app.clock.clone(), registry, checks);
+        app.server = Server::new(config.server.clone(), app.clock.clone(), metrics, checks);
         Ok(app)
     }
 
@@ -144,14 +144,14 @@ impl App {
         sandbox: Sandbox,
         recorder: &Recorder,
         writer: Writer,
-    ) -> (Registry, Vec<Arc<Vitals>>) {
-        let mut registry = Registry::default();
-        self.store.register_metrics(&mut registry);
-        self.modules.register_metrics(&mut registry);
-        recorder.register_metrics(&mut registry);
+    ) -> (MetricRegistries, Vec<Arc<Vitals>>) {
+        let mut metrics = MetricRegistries::default();
+        self.store.register_metrics(&mut metrics.parts);
+        self.modules.register_metrics(&mut metrics.parts);
+        recorder.register_metrics(&mut metrics.parts);
         // The machine's zone, for schedules that name none; UTC where the machine does not say.
         let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
-        registry.register_collector(Box::new(ObjectMetrics::new(self.store.clone(), zone.clone())));
+        ObjectMetrics::register(self.store.clone(), zone.clone(), &mut metrics);
         let mut loops = Vec::new();
         self.tasks.spawn(writer.run(self.store.clone(), self.clock.clone(), self.ids.clone(), self.stop.clone()));
         self.tasks.spawn(self.logs.clone().flush_loop(self.stop.clone()));
@@ -170,7 +170,7 @@ impl App {
             loops.push(self.spawn_loop(PodGc::new(threshold), recorder));
         }
         loops.push(self.spawn_loop(Scheduler::default(), recorder));
-        registry.register_collector(Box::new(LoopMetrics(loops.clone())));
+        metrics.parts.register_collector(Box::new(LoopMetrics(loops.clone())));
         let (store, clock, ids) = (&self.store, &self.clock, &self.ids);
         let cluster = Local::new(store.clone(), recorder.clone(), clock.clone(), ids.clone());
         let node_config = NodeConfig {
@@ -186,10 +186,10 @@ impl App {
             let (registries, logs) = (self.registries.clone(), self.logs.clone());
             let (clock, guests) = (clock.clone(), guests.handle().clone());
             let node = Node::new(cluster, registries, sandbox, logs, clock, node_config, guests);
-            node.register_metrics(&mut registry);
+            node.register_metrics(&mut metrics.parts);
             self.tasks.spawn(node.run(self.stop.clone()));
         }
-        (registry, loops)
+        (metrics, loops)
     }
 
     fn spawn_loop<C: Controller>(&mut self, controller: C, recorder: &Recorder) -> Arc<Vitals> {

@@ -1,31 +1,28 @@
 //! Why a request on an object is refused. `http/error.rs` gives each its HTTP code; `kiln run` prints the message.
 
 use crate::api::field::FieldError;
-use crate::api::kind::{Key, Kind};
-use crate::api::managed::conflict::{self, Conflict};
+use crate::api::kind::{Key, Kind, KindInfo};
+use crate::api::managed::conflict::{self as managers, Conflict};
 
 /// A refusal, with all that its Status object needs. `Display` is the Status message, as Kubernetes words it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ApiError {
-    #[error("{} \"{}\" not found", .0.info().qualified_resource(), .1.name)]
+    #[error("{}", not_found(.0.info(), .1))]
     NotFound(Kind, Key),
-    #[error("{} \"{}\" already exists", .0.info().qualified_resource(), .1.name)]
+    #[error("{}", already_exists(.0.info(), .1))]
     AlreadyExists(Kind, Key),
-    #[error("Operation cannot be fulfilled on {} \"{}\": {detail}", kind.info().qualified_resource(), key.name)]
+    #[error("{}", conflict(kind.info(), key, detail))]
     Conflict { kind: Kind, key: Key, detail: String },
     /// Fields of an applied object belong to other managers.
-    #[error("{}", conflict::message(.0))]
+    #[error("{}", managers::message(.0))]
     ApplyConflict(Vec<Conflict>),
-    #[error("{} \"{name}\" is invalid: {}", kind.info().qualified_kind(), join(causes))]
+    #[error("{}", invalid(kind.info(), name, causes))]
     Invalid { kind: Kind, name: String, causes: Vec<FieldError> },
     #[error("{0}")]
     BadRequest(String),
-    #[error("{} \"{}\" is forbidden: {detail}", kind.info().qualified_resource(), key.name)]
+    #[error("{}", forbidden(kind.info(), key, detail))]
     Forbidden { kind: Kind, key: Key, detail: String },
-    #[error(
-        "{} \"{}\" is forbidden: unable to create new content in namespace {} because it is being terminated",
-        .0.info().qualified_resource(), .1.name, .1.namespace
-    )]
+    #[error("{}", terminating(.0.info(), .1))]
     NamespaceTerminating(Kind, Key),
     #[error("the server does not allow this method on the requested resource: {0}")]
     MethodNotAllowed(String),
@@ -47,10 +44,61 @@ impl ApiError {
         ApiError::Conflict { kind, key, detail }
     }
 
+    /// The kind of the object that it is about, if it is about one.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            ApiError::NotFound(kind, _)
+            | ApiError::AlreadyExists(kind, _)
+            | ApiError::NamespaceTerminating(kind, _) => Some(*kind),
+            ApiError::Conflict { kind, .. } | ApiError::Invalid { kind, .. } | ApiError::Forbidden { kind, .. } => {
+                Some(*kind)
+            }
+            _ => None,
+        }
+    }
+
+    /// The message, with the object's kind under the names of a view of it.
+    pub fn message_as(&self, info: &KindInfo) -> String {
+        match self {
+            ApiError::NotFound(_, key) => not_found(info, key),
+            ApiError::AlreadyExists(_, key) => already_exists(info, key),
+            ApiError::NamespaceTerminating(_, key) => terminating(info, key),
+            ApiError::Conflict { key, detail, .. } => conflict(info, key, detail),
+            ApiError::Forbidden { key, detail, .. } => forbidden(info, key, detail),
+            ApiError::Invalid { name, causes, .. } => invalid(info, name, causes),
+            other => other.to_string(),
+        }
+    }
+
     /// `Ok` if there are no faults.
     pub fn check(kind: Kind, name: &str, causes: Vec<FieldError>) -> Result<(), ApiError> {
         if causes.is_empty() { Ok(()) } else { Err(ApiError::Invalid { kind, name: name.to_owned(), causes }) }
     }
+}
+
+fn not_found(info: &KindInfo, key: &Key) -> String {
+    format!("{} \"{}\" not found", info.qualified_resource(), key.name)
+}
+
+fn already_exists(info: &KindInfo, key: &Key) -> String {
+    format!("{} \"{}\" already exists", info.qualified_resource(), key.name)
+}
+
+fn conflict(info: &KindInfo, key: &Key, detail: &str) -> String {
+    format!("Operation cannot be fulfilled on {} \"{}\": {detail}", info.qualified_resource(), key.name)
+}
+
+fn forbidden(info: &KindInfo, key: &Key, detail: &str) -> String {
+    format!("{} \"{}\" is forbidden: {detail}", info.qualified_resource(), key.name)
+}
+
+fn terminating(info: &KindInfo, key: &Key) -> String {
+    let detail = format!("unable to create new content in namespace {} because it is being terminated", key.namespace);
+    forbidden(info, key, &detail)
+}
+
+fn invalid(info: &KindInfo, name: &str, causes: &[FieldError]) -> String {
+    format!("{} \"{name}\" is invalid: {}", info.qualified_kind(), join(causes))
 }
 
 fn join(causes: &[FieldError]) -> String {

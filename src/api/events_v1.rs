@@ -126,8 +126,31 @@ pub fn to_value(stored: &Stored) -> Value {
 
 /// The stored Event that a value of this view describes.
 pub fn decode(parsed: &Parsed) -> Result<Decoded, ApiError> {
-    let Decoded { object, unknown } = decode::value_as::<Event>(&INFO, parsed)?;
-    Ok(Decoded { object: store(object).into(), unknown })
+    let Decoded { object, unknown, dropped } = decode::value_as::<Event>(&INFO, parsed)?;
+    Ok(Decoded { object: store(object).into(), unknown, dropped })
+}
+
+/// Fields of this view, and what they are called where they are stored.
+const NAMES: &[(&str, &str)] = &[
+    ("deprecatedCount", "count"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedSource", "source"),
+    ("note", "message"),
+    ("regarding", "involvedObject"),
+    ("reportingController", "reportingComponent"),
+];
+
+/// What a value of this view says, in the words of the stored Event; other than [`decode`] it leaves out what is not said.
+/// The value has no fields that this view does not know.
+pub fn stored_words(value: Value) -> Value {
+    let Value::Object(said) = value else { return value };
+    let rename = |(name, value): (String, Value)| match NAMES.iter().find(|(shown, _)| *shown == name) {
+        Some((_, stored)) => ((*stored).to_owned(), value),
+        None if name == "apiVersion" => (name, Stored::API_VERSION.into()),
+        None => (name, value),
+    };
+    said.into_iter().map(rename).collect()
 }
 
 /// The core group's name of a field that can be selected by.

@@ -20,7 +20,8 @@ pub const FINALIZER: &str = "kubernetes";
 pub const ACTIVE: &str = "Active";
 pub const TERMINATING: &str = "Terminating";
 
-/// Without these nothing works, so they stay. Kubernetes lets go of the one for the leases of nodes and makes it anew.
+/// Without these nothing works, so they stay. Kubernetes lets go of the one for the leases of nodes and makes it anew within a
+/// minute; here the node would seem lost until then.
 pub const PERMANENT: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 
 /// A new one.

@@ -63,6 +63,15 @@ impl Served {
         }
     }
 
+    /// What a value of this view says, in the words in which the kind is stored. It has been decoded, so that what it says
+    /// is known.
+    pub fn stored_words(self, value: Value) -> Value {
+        match self {
+            Served::Stored(_) => value,
+            Served::EventsV1 => events_v1::stored_words(value),
+        }
+    }
+
     /// The name of a field of a field selector, as the stored kind has it; `None` if the view has none of this name.
     pub fn stored_field(self, path: &str) -> Option<String> {
         match self {

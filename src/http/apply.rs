@@ -8,10 +8,8 @@ use serde_json::Value;
 
 use super::Api;
 use super::error::Refusal;
-use super::field_manager::FieldManager;
-use super::form::Form;
-use super::request::{Params, Payload, Target, Validation};
-use super::resource::{Made, TRIES, Write, Written, answer, commit_new, modify, place_in_namespace, settled};
+use super::request::{Payload, Target, Validation};
+use super::resource::{Made, TRIES, Write, Writing, Written, answer, commit_new, modify, place_in_namespace, settled};
 use crate::api::admission::{self, Stamp};
 use crate::api::decode::{self, Decoded, Parsed};
 use crate::api::managed::{self, Author, Config, Part};
@@ -20,28 +18,12 @@ use crate::api::{ApiError, Kind, Object, Served};
 pub const MEDIA: &str = "application/apply-patch+yaml";
 const OPTIONS: &str = "PatchOptions";
 
-pub async fn apply(
-    api: Api,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-    part: Part,
-) -> Result<Response, Refusal> {
-    if target.served != Served::Stored(target.kind) {
-        let info = target.served.info();
-        return Err(Refusal::UnsupportedMediaType(format!(
-            "{} cannot be applied: apply to {} of {}, where the same objects are",
-            info.qualified_resource(),
-            target.kind.info().plural,
-            target.kind.info().api_version()
-        )));
-    }
+pub async fn apply(request: Writing, part: Part) -> Result<Response, Refusal> {
+    let Writing { api, target, params, manager, form, payload } = request;
     let dry_run = params.dry_run(OPTIONS)?;
     let validation = params.validation(OPTIONS)?;
     let manager = manager.applier(OPTIONS)?;
-    let (config, mut warnings) = read(target.kind, &payload, validation)?;
+    let (config, mut warnings) = read(&target, &payload, validation)?;
     check_names(&config, &target)?;
     let write = Write { target: &target, part, dry_run, manager: &manager };
     let result = try_all(&api, &write, &config, params.flag("force"));
@@ -50,14 +32,41 @@ pub async fn apply(
     answer(&api, code, Written { warnings, ..written }, form).await
 }
 
-fn read(kind: Kind, payload: &Payload, validation: Validation) -> Result<(Config, Vec<String>), Refusal> {
+/// The configuration, in the words in which the kind is stored, and warnings. What is unknown is refused whatever the client
+/// says of validation, as in Kubernetes: a field without a type cannot be merged, nor owned by anybody.
+fn read(target: &Target, payload: &Payload, validation: Validation) -> Result<(Config, Vec<String>), Refusal> {
     let mut parsed = parse(&payload.bytes)?;
-    let mut complaints = std::mem::take(&mut parsed.duplicates);
-    let (config, mut unknown) = managed::read_config(kind, parsed)?;
-    unknown.append(&mut complaints);
-    let object = decode::value_body(kind, Parsed::from(config.value.clone()))?.object;
-    let (_, warnings) = validation.apply(Decoded { object, unknown })?;
+    let duplicates = std::mem::take(&mut parsed.duplicates);
+    if target.served != Served::Stored(target.kind) {
+        let unknown = target.served.decode(parsed.clone())?.unknown;
+        known(target, &unknown)?;
+        parsed.value = target.served.stored_words(parsed.value);
+    }
+    let (config, unknown) = managed::read_config(target.kind, parsed)?;
+    known(target, &unknown)?;
+    let complaints = Decoded { object: (), unknown: duplicates, dropped: Vec::new() };
+    let ((), warnings) = validation.choose(complaints, target.served.info())?;
     Ok((config, warnings))
+}
+
+/// Worded as by structured-merge-diff (`typed/helpers.go`) and apimachinery (`managedfields/internal/structuredmerge.go`).
+fn known(target: &Target, unknown: &[String]) -> Result<(), Refusal> {
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let field = |complaint: &String| {
+        let path = complaint.trim_start_matches("unknown field \"").trim_end_matches('"');
+        format!(".{path}: field not declared in schema")
+    };
+    let faults: Vec<String> = unknown.iter().map(field).collect();
+    let all = if faults.len() == 1 { faults.concat() } else { format!("errors:\n  {}", faults.join("\n  ")) };
+    let info = target.served.info();
+    let name = match &target.namespace {
+        Some(namespace) => format!("{namespace}/{}", target.name),
+        None => format!("/{}", target.name),
+    };
+    let of = format!("{name}; {}, Kind={}", info.api_version(), info.kind);
+    Err(Refusal::bad(format!("failed to create typed patch object ({of}): {all}")))
 }
 
 /// YAML, of which JSON is nearly a part; kubectl sends JSON.
@@ -120,6 +129,7 @@ fn create(api: &Api, write: &Write<'_>, config: &Config) -> Result<Written, Refu
     let mut applied = managed::apply(None, config, by, false)?;
     let mut object = decoded(kind, std::mem::take(&mut applied.value))?;
     place_in_namespace(&mut object, write.target)?;
+    write.target.served.check_new(&object)?;
     let stamp = Stamp { now: by.now, uid: api.ids.uid(), suffix: &api.ids.suffix() };
     let mut new = admission::create(object, &stamp)?;
     applied.settle(None, &mut new, by);

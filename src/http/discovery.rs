@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::review;
+use super::{review, services};
 use crate::api::kind::KindInfo;
 use crate::api::{Kind, Served};
 
@@ -39,6 +39,9 @@ pub const BINDINGS: KindInfo = KindInfo {
     has_status: false,
 };
 pub const BINDING_VERBS: &[&str] = &["create"];
+
+/// Resources of the core group that are no kinds of the table, with their verbs.
+pub const BESIDE_KINDS: &[(&KindInfo, &[&str])] = &[(&BINDINGS, BINDING_VERBS), (&services::INFO, services::VERBS)];
 
 /// What can be done with `/status`.
 pub const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
@@ -137,9 +140,10 @@ pub fn resources(group: &str, version: &str) -> Option<Value> {
         resources.push(json!({"name": info.plural, "singularName": info.singular, "namespaced": info.namespaced,
             "kind": info.kind, "verbs": review::VERBS}));
     }
-    if (group, version) == (BINDINGS.group, BINDINGS.version) {
-        resources.push(json!({"name": BINDINGS.plural, "singularName": BINDINGS.singular,
-            "namespaced": BINDINGS.namespaced, "kind": BINDINGS.kind, "verbs": BINDING_VERBS}));
+    for (info, verbs) in BESIDE_KINDS.iter().filter(|(info, _)| (info.group, info.version) == (group, version)) {
+        let entry = json!({"name": info.plural, "singularName": info.singular, "namespaced": info.namespaced,
+            "kind": info.kind, "verbs": verbs});
+        resources.push(with_names(entry, info));
     }
     if resources.is_empty() {
         return None;
@@ -167,11 +171,10 @@ fn aggregated(groups: &[&str]) -> Value {
                 .into_iter()
                 .map(|version| {
                     let reviews = review::of(group, version).map(|info| aggregated_entry(info, review::VERBS));
-                    let mut resources: Vec<Value> =
-                        kinds_of(group, version).map(aggregated_resource).chain(reviews).collect();
-                    if (group, version) == (BINDINGS.group, BINDINGS.version) {
-                        resources.push(aggregated_entry(&BINDINGS, BINDING_VERBS));
-                    }
+                    let beside = BESIDE_KINDS.iter().filter(|(i, _)| (i.group, i.version) == (group, version));
+                    let beside = beside.map(|(info, verbs)| with_names(aggregated_entry(info, verbs), info));
+                    let kinds = kinds_of(group, version).map(aggregated_resource);
+                    let resources: Vec<Value> = kinds.chain(reviews).chain(beside).collect();
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();

@@ -23,14 +23,16 @@
 //!
 //! Reasons and shape: apimachinery `pkg/api/errors/errors.go` and `apis/meta/v1/types.go`.
 
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::api::kind::KindInfo;
 use crate::api::managed::conflict::Conflict;
 use crate::api::patch::PatchError;
-use crate::api::{ApiError, FieldError, Kind};
+use crate::api::{ApiError, FieldError, Kind, Served};
 use crate::store::{CommitError, DiskFailed};
 
 /// Why a request is refused.
@@ -39,11 +41,14 @@ pub enum Refusal {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// Query parameters that contradict each other or the rules; `kind` is the options' own, such as `ListOptions`.
-    #[error("{kind} \"{name}\" is invalid: {}", crate::http::error::join(.causes))]
+    #[error("{} \"{name}\" is invalid: {}", crate::http::error::qualified(.kind), crate::http::error::join(.causes))]
     Options { kind: &'static str, name: String, causes: Vec<FieldError> },
     /// A review that is no question.
     #[error("{} \"\" is invalid: {}", .info.qualified_kind(), crate::http::error::join(.causes))]
     Review { info: &'static KindInfo, causes: Vec<FieldError> },
+    /// What a patch makes of the object is no object of its kind, or has fields that are unknown and must not be.
+    #[error(" \"\" is invalid: {0}")]
+    PatchInvalid(FieldError),
     /// A patch that is well-formed and does not fit the object.
     #[error("the patch does not apply: {0}")]
     DoesNotApply(String),
@@ -55,6 +60,9 @@ pub enum Refusal {
          modified, or deleted between the time the first chunk was returned and now may show up in the list."
     )]
     ContinueExpired(String),
+    /// There is no object of a kind of which there never is one.
+    #[error("{} \"{}\" not found", .0.qualified_resource(), .1)]
+    None(&'static KindInfo, String),
     #[error("the server could not find the requested resource")]
     NoSuchPath,
     #[error("the server does not allow this method on the requested resource")]
@@ -100,11 +108,11 @@ impl Refusal {
                 ApiError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
                 ApiError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
             },
-            Refusal::Options { .. } | Refusal::Review { .. } | Refusal::DoesNotApply(_) => {
+            Refusal::Options { .. } | Refusal::Review { .. } | Refusal::PatchInvalid(_) | Refusal::DoesNotApply(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "Invalid")
             }
             Refusal::ContinueExpired(_) => (StatusCode::GONE, "Expired"),
-            Refusal::NoSuchPath => (StatusCode::NOT_FOUND, "NotFound"),
+            Refusal::None(..) | Refusal::NoSuchPath => (StatusCode::NOT_FOUND, "NotFound"),
             Refusal::NoSuchMethod => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
             Refusal::Forbidden(_) => (StatusCode::FORBIDDEN, "Forbidden"),
@@ -120,9 +128,10 @@ impl Refusal {
 
     /// What the refusal is about, for programs. `details.kind` is the resource (`jobs`), except for an invalid object,
     /// whose Kind it is.
-    fn details(&self) -> Option<Value> {
+    fn details(&self, view: Option<&KindInfo>) -> Option<Value> {
+        let info = |kind: Kind| view.unwrap_or(kind.info());
         let about =
-            |kind: Kind, name: &str| json!({"name": name, "group": kind.info().group, "kind": kind.info().plural});
+            |kind: Kind, name: &str| json!({"name": name, "group": info(kind).group, "kind": info(kind).plural});
         match self {
             Refusal::Api(ApiError::NotFound(kind, key) | ApiError::AlreadyExists(kind, key)) => {
                 Some(about(*kind, &key.name))
@@ -139,7 +148,7 @@ impl Refusal {
                 Some(details)
             }
             Refusal::Api(ApiError::Invalid { kind, name, causes }) => {
-                let info = kind.info();
+                let info = info(*kind);
                 Some(json!({"name": name, "group": info.group, "kind": info.kind, "causes": all(causes)}))
             }
             Refusal::Api(ApiError::ApplyConflict(conflicts)) => {
@@ -155,19 +164,28 @@ impl Refusal {
             })),
             Refusal::TooManyRequests => Some(json!({"retryAfterSeconds": 1})),
             Refusal::Options { kind, name, causes } => {
-                Some(json!({"name": name, "group": "meta.k8s.io", "kind": kind, "causes": all(causes)}))
+                Some(json!({"name": name, "group": options_group(kind), "kind": kind, "causes": all(causes)}))
             }
+            Refusal::PatchInvalid(cause) => Some(json!({"causes": all(std::slice::from_ref(cause))})),
             Refusal::Review { info, causes } => {
                 Some(json!({"name": "", "group": info.group, "kind": info.kind, "causes": all(causes)}))
             }
             // Empty, as from the API server, and not left out: kubectl looks into it without asking whether it is there.
-            Refusal::NoSuchPath | Refusal::NoSuchMethod => Some(json!({})),
+            Refusal::NoSuchPath | Refusal::NoSuchMethod | Refusal::Api(ApiError::MethodNotAllowed(_)) => {
+                Some(json!({}))
+            }
+            Refusal::None(info, name) => Some(json!({"name": name, "group": info.group, "kind": info.plural})),
             _ => None,
         }
     }
 
     /// The `Status` object.
     pub fn status(&self) -> Value {
+        self.status_as(None)
+    }
+
+    /// The `Status` object; what it is about is named as by this view of it.
+    fn status_as(&self, view: Option<&KindInfo>) -> Value {
         let (code, reason) = self.code_and_reason();
         let mut status = Map::new();
         status.insert("kind".to_owned(), "Status".into());
@@ -178,13 +196,30 @@ impl Refusal {
         };
         status.insert("metadata".to_owned(), metadata);
         status.insert("status".to_owned(), "Failure".into());
-        status.insert("message".to_owned(), self.to_string().into());
+        let message = match (self, view) {
+            (Refusal::Api(error), Some(info)) => error.message_as(info),
+            _ => self.to_string(),
+        };
+        status.insert("message".to_owned(), message.into());
         status.insert("reason".to_owned(), reason.into());
-        if let Some(details) = self.details() {
+        if let Some(details) = self.details(view) {
             status.insert("details".to_owned(), details);
         }
         status.insert("code".to_owned(), code.as_u16().into());
         Value::Object(status)
+    }
+}
+
+/// The group of the type of options: most are of the machinery, some of the core group.
+fn options_group(kind: &str) -> &'static str {
+    if matches!(kind, "Binding" | "PodLogOptions") { "" } else { "meta.k8s.io" }
+}
+
+/// `PatchOptions.meta.k8s.io`
+fn qualified(kind: &str) -> String {
+    match options_group(kind) {
+        "" => kind.to_owned(),
+        group => format!("{kind}.{group}"),
     }
 }
 
@@ -198,10 +233,35 @@ fn all(causes: &[FieldError]) -> Vec<Value> {
     causes.iter().map(|c| json!({"reason": c.fault.reason(), "message": c.message, "field": c.field})).collect()
 }
 
+/// Marks an answer that is about an object of a kind with several views, so that [`in_view`] can say it anew.
+#[derive(Clone)]
+struct Refused(Refusal);
+
+/// The routes of a view whose refusals are to name things as it does: `events.events.k8s.io "x" not found`.
+pub async fn in_view(State(served): State<Served>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match response.extensions().get::<Refused>() {
+        Some(Refused(refusal)) => refusal.clone().response(Some(served.info())),
+        None => response,
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let has_views = matches!(&self, Refusal::Api(error) if error.kind() == Some(Kind::Event));
+        let refused = has_views.then(|| Refused(self.clone()));
+        let mut response = self.response(None);
+        if let Some(refused) = refused {
+            response.extensions_mut().insert(refused);
+        }
+        response
+    }
+}
+
+impl Refusal {
+    fn response(self, view: Option<&KindInfo>) -> Response {
         let (code, _) = self.code_and_reason();
-        let mut response = json_response(code, self.status().to_string().into_bytes());
+        let mut response = json_response(code, self.status_as(view).to_string().into_bytes());
         let headers = response.headers_mut();
         match self {
             Refusal::Unauthorized => {

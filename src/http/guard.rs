@@ -1,6 +1,10 @@
 //! Who may ask at all: the token, and what protects a server on loopback from the web pages in a browser on the same
 //! machine. A page can send requests to 127.0.0.1, and by DNS rebinding even read the answers under a name of its own;
-//! the `Origin` header betrays the first and the `Host` header the second.
+//! the `Origin` header betrays the first and the `Host` header the second. To a WebSocket the rule that a page may not read
+//! the answers of others does not apply at all: there only the `Origin` keeps it out.
+//!
+//! A request that carries the token is nobody's but the holder's: a browser adds it to none by itself. It may name any
+//! origin, as those of dashboards do whose own server passes the browser's headers on (Headlamp).
 
 use std::sync::Arc;
 
@@ -15,11 +19,13 @@ use sha2::{Digest, Sha256};
 
 use super::error::Refusal;
 use super::registry::{self, is_of_registry};
+use super::web;
+use super::websocket::token;
 
 /// Who may ask.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Every request but those for health must carry it.
+    /// Every request but those for health, and for the files of the dashboard, must carry it.
     pub token: Option<String>,
     /// The server listens on loopback only, so it can be reached by few names.
     pub loopback: bool,
@@ -39,9 +45,12 @@ pub fn guarded(router: Router, access: Access) -> Router {
     router.layer(known).layer(from_fn_with_state(access, guard))
 }
 
-async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+async fn guard(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     match check(&access, request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            token::remove(request.headers_mut());
+            next.run(request).await
+        }
         Err(Refusal::Unauthorized) if is_of_registry(request.uri().path()) => {
             registry::Error::new(registry::Code::Unauthorized, "give the server's token as password").into_response()
         }
@@ -58,29 +67,44 @@ fn check(access: &Access, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal>
              foreign name can be the DNS rebinding of a web page"
         )));
     }
+    let holds_token = holds_token(access, headers)?;
     // A request with a header that is not text has one that does not match.
-    if headers.contains_key(header::ORIGIN) && !same_origin(text(header::ORIGIN).unwrap_or_default(), host) {
+    if !holds_token
+        && headers.contains_key(header::ORIGIN)
+        && !same_origin(text(header::ORIGIN).unwrap_or_default(), host)
+    {
         return Err(Refusal::Forbidden("requests from web pages of another origin are not allowed".to_owned()));
     }
-    match &access.token {
-        Some(_) if !is_health(uri.path()) => {
-            let given = text(header::AUTHORIZATION).and_then(|v| v.split_once(' '));
-            let is_right = given.is_some_and(|(scheme, given)| match scheme.to_ascii_lowercase().as_str() {
-                "bearer" => access.is_token(given.trim()),
-                "basic" if is_of_registry(uri.path()) => password(given).is_some_and(|given| access.is_token(&given)),
-                _ => false,
-            });
-            if is_right { Ok(()) } else { Err(Refusal::Unauthorized) }
-        }
-        _ => Ok(()),
+    let is_public = is_health(uri.path()) || web::is_public(uri.path(), headers);
+    let holds_password = || is_of_registry(uri.path()) && holds_password(access, headers);
+    match access.token.is_none() || holds_token || is_public || holds_password() {
+        true => Ok(()),
+        false => Err(Refusal::Unauthorized),
     }
 }
 
-/// What clients of registries send: `USER:PASSWORD` in base64. Whoever it is, the token is the password.
-fn password(given: &str) -> Option<String> {
-    let decoded = serde_json::from_value::<ByteString>(Value::String(given.trim().to_owned())).ok()?;
-    let text = String::from_utf8(decoded.0).ok()?;
-    Some(text.split_once(':')?.1.to_owned())
+/// Whether there is a token and the request carries it, in its header or as a WebSocket carries it.
+fn holds_token(access: &Access, headers: &HeaderMap) -> Result<bool, Refusal> {
+    if access.token.is_none() {
+        return Ok(false);
+    }
+    let header = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.split_once(' '));
+    let header = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    if header.is_some_and(|given| access.is_token(given)) {
+        return Ok(true);
+    }
+    let protocol = token::find(headers).map_err(Refusal::bad)?;
+    Ok(protocol.is_some_and(|given| access.is_token(&given)))
+}
+
+/// What clients of registries send: `USER:PASSWORD` in base64. Whoever it is, the token is the password. A browser may send it
+/// by itself, for a page of another origin, too; so it says nothing about the origin.
+fn holds_password(access: &Access, headers: &HeaderMap) -> bool {
+    let header = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.split_once(' '));
+    let Some((_, given)) = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")) else { return false };
+    let decoded = serde_json::from_value::<ByteString>(Value::String(given.trim().to_owned()));
+    let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes.0).ok());
+    text.is_some_and(|text| text.split_once(':').is_some_and(|(_, password)| access.is_token(password)))
 }
 
 /// The summaries, which say no more than that something fails, as at the API server (`system:public-info-viewer`).
@@ -152,6 +176,29 @@ mod tests {
     }
 
     #[test]
+    fn a_websocket_of_a_foreign_page_is_refused_unless_it_has_the_token() {
+        let protocols = "base64.binary.k8s.io, base64url.bearer.authorization.k8s.io.czNjcmV0";
+        let foreign = [("host", "localhost:1"), ("upgrade", "websocket"), ("origin", "https://evil.example")];
+        let with_token = [foreign.as_slice(), &[("sec-websocket-protocol", protocols)]].concat();
+        let open = Access { token: None, loopback: true };
+        for headers in [&foreign[..], &with_token] {
+            assert!(matches!(ask(&open, "/api", headers), Err(Refusal::Forbidden(_))), "nothing of its own lets it in");
+        }
+        let access = Access { token: Some("s3cret".to_owned()), loopback: true };
+        assert!(matches!(ask(&access, "/api", &foreign), Err(Refusal::Forbidden(_))));
+        assert_eq!(ask(&access, "/api", &with_token), Ok(()));
+        let other = Access { token: Some("other".to_owned()), loopback: true };
+        assert!(ask(&other, "/api", &with_token).is_err());
+        // Headlamp's server sends the token in its header, and the origin of the page.
+        let proxied =
+            [("host", "localhost:1"), ("origin", "http://localhost:4466"), ("authorization", "Bearer s3cret")];
+        assert_eq!((ask(&access, "/api", &proxied), ask(&open, "/api", &proxied).is_err()), (Ok(()), true));
+        let alone = [("upgrade", "websocket"), ("sec-websocket-protocol", protocols.split_once(", ").unwrap().1)];
+        let refused = ask(&Access { loopback: false, ..access }, "/api", &alone).unwrap_err().to_string();
+        assert!(refused.contains("additional subprotocol"), "{refused}");
+    }
+
+    #[test]
     fn a_token_opens_everything_and_health_needs_none() {
         let access = Access { token: Some("s3cret".to_owned()), loopback: false };
         assert!(ask(&access, "/api", &[("authorization", "Bearer s3cret")]).is_ok());
@@ -167,7 +214,11 @@ mod tests {
         for (path, pair) in [("/v2/", "bWU6d3Jvbmc="), ("/v2/", "czNjcmV0"), ("/v2/", "%"), ("/v2x", "bWU6czNjcmV0")] {
             assert_eq!(basic(path, pair), Err(Refusal::Unauthorized), "{path} {pair}");
         }
-        for path in ["/readyzx", "/readyz/store", "/metrics"] {
+        let page = [("authorization", "Basic bWU6czNjcmV0"), ("host", "a"), ("origin", "http://b")];
+        assert!(matches!(ask(&access, "/v2/", &page), Err(Refusal::Forbidden(_))), "a browser sends it by itself");
+        assert_eq!(ask(&access, "/", &[("accept", "text/html")]), Ok(()));
+        assert_eq!(ask(&access, "/web/app.js", &[]), Ok(()));
+        for path in ["/readyzx", "/readyz/store", "/metrics", "/", "/webx", "/modules"] {
             assert_eq!(ask(&access, path, &[]), Err(Refusal::Unauthorized), "{path}");
         }
     }

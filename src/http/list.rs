@@ -15,11 +15,12 @@ use super::Api;
 use super::compress::LONG;
 use super::error::{Refusal, json_response};
 use super::form::Form;
-use super::request::{Params, Plain, Target};
+use super::request::{Params, Target};
 use super::revision::{self, At};
 use super::selection::Selection;
 use super::serve::Stopping;
 use super::table::ListMeta;
+use super::websocket::Transport;
 use super::{snapshot, watch};
 use crate::api::{ApiError, Key, Kind, Object};
 
@@ -28,7 +29,7 @@ const PIECE: usize = 64 << 10;
 
 pub async fn collection(
     State(api): State<Api>,
-    _: Plain,
+    transport: Transport,
     target: Target,
     params: Params,
     form: Form,
@@ -36,8 +37,9 @@ pub async fn collection(
 ) -> Result<Response, Refusal> {
     let selection = Selection::new(&target, &params)?;
     if params.flag("watch") {
-        return watch::open(api, target, &params, selection, form, stopping).await;
+        return watch::open(api, target, &params, selection, form, (stopping, transport)).await;
     }
+    transport.only_plain()?;
     let page = page(&api, &target, &params, &selection)?;
     api.store.durable(page.seen).await?;
     Ok(json_response(StatusCode::OK, body(page, target.kind, form, api.clock.now())))

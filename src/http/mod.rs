@@ -7,7 +7,9 @@
 //! once what it shows is, and watches follow the durable revision.
 
 mod apply;
+mod base64;
 mod compress;
+mod connection;
 mod delete;
 mod delete_collection;
 pub mod discovery;
@@ -35,10 +37,13 @@ mod router;
 mod selection;
 mod serve;
 mod server;
+mod services;
 mod snapshot;
 mod socket;
 pub mod table;
 mod watch;
+mod web;
+mod websocket;
 
 use std::sync::Arc;
 
@@ -47,7 +52,7 @@ use parking_lot::RwLock;
 pub use compress::compressed;
 pub use guard::{Access, guarded};
 pub use health::Check;
-pub use metrics::ObjectMetrics;
+pub use metrics::{MetricRegistries, ObjectMetrics};
 pub use observe::observed;
 pub use router::router;
 pub use serve::serve;

@@ -1,29 +1,34 @@
-//! GET `pods/NAME/log`: which run of which container, and which part of what it wrote.
+//! GET `pods/NAME/log`: which run of which container, and which part of what it wrote; as the body of a plain answer or
+//! over a [`super::websocket`].
 //!
 //! Refusals are worded as by Kubernetes (`registry/core/pod/strategy.go`, `LogLocation`; kubelet
 //! `validateContainerLogStatus`), because kubectl shows them as they are.
+
+use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures::{StreamExt, stream};
+use bytes::Bytes;
+use futures::{Stream as Pieces, StreamExt, stream};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::Api;
 use super::compress::Live;
 use super::error::Refusal;
-use super::request::{Params, Plain, Target};
+use super::request::{Params, Target};
 use super::resource;
 use super::serve::Stopping;
+use super::websocket::{Content, Transport};
 use crate::api::pod::facts;
 use crate::api::{ApiError, FieldError, Path, meta};
 use crate::logs::{LogId, Query, Stream};
 
 pub async fn read(
     State(api): State<Api>,
-    _: Plain,
+    transport: Transport,
     target: Target,
     params: Params,
     stopping: Stopping,
@@ -33,25 +38,38 @@ pub async fn read(
     let object = resource::find(&api, target.kind, &target.key()).await?;
     let pod = object.as_pod().ok_or_else(|| ApiError::Internal("the log of an object that is no pod".to_owned()))?;
     let container = choose(pod, params.get("container")).map_err(Refusal::bad)?;
-    let body = if facts::node(pod).is_none() {
-        Body::empty()
-    } else {
-        let restart = run(pod, container, params.flag("previous")).map_err(Refusal::bad)?;
-        let id = LogId { pod_uid: object.uid().to_owned(), container: container.to_owned(), restart };
-        follow(api.logs.read(id, query), stopping)
+    // A pod that nobody runs yet has written nothing.
+    let pieces = match facts::node(pod) {
+        None => None,
+        Some(_) => {
+            let restart = run(pod, container, params.flag("previous")).map_err(Refusal::bad)?;
+            let id = LogId { pod_uid: object.uid().to_owned(), container: container.to_owned(), restart };
+            Some(api.logs.read(id, query))
+        }
     };
-    let headers = [(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-cache, private")];
-    let mut response = (headers, body).into_response();
-    if grows {
-        response.extensions_mut().insert(Live);
+    match (transport, pieces) {
+        (Transport::WebSocket(upgrade), Some(pieces)) => {
+            upgrade.carry(Content::Log, api.clock.clone(), follow(pieces, stopping))
+        }
+        (Transport::WebSocket(upgrade), None) => {
+            upgrade.carry(Content::Log, api.clock.clone(), stream::empty::<Result<Bytes, Infallible>>())
+        }
+        (Transport::Plain, pieces) => {
+            let body = pieces.map_or_else(Body::empty, |pieces| Body::from_stream(follow(pieces, stopping)));
+            let headers = [(header::CONTENT_TYPE, "text/plain"), (header::CACHE_CONTROL, "no-cache, private")];
+            let mut response = (headers, body).into_response();
+            if grows {
+                response.extensions_mut().insert(Live);
+            }
+            Ok(response)
+        }
     }
-    Ok(response)
 }
 
-type Pieces = tokio::sync::mpsc::Receiver<Result<bytes::Bytes, crate::store::DiskFailed>>;
+type Piece = Result<Bytes, crate::store::DiskFailed>;
 
-/// Sends pieces as they come. Dropping the body drops the receiver, which ends the reading.
-fn follow(pieces: Pieces, stopping: Stopping) -> Body {
+/// The pieces as they come. Dropping the stream drops the receiver, which ends the reading.
+fn follow(pieces: tokio::sync::mpsc::Receiver<Piece>, stopping: Stopping) -> impl Pieces<Item = Piece> + Send {
     let pieces = stream::unfold((pieces, stopping), |(mut pieces, stopping)| async move {
         tokio::select! {
             biased;
@@ -60,7 +78,7 @@ fn follow(pieces: Pieces, stopping: Stopping) -> Body {
         }
     });
     // Compression asks once more after the end.
-    Body::from_stream(pieces.fuse())
+    pieces.fuse()
 }
 
 fn query(params: &Params, pod: &str, now: Timestamp) -> Result<Query, Refusal> {

@@ -118,26 +118,6 @@ pub fn dry_run(options: &'static str, values: &[&str]) -> Result<bool, Refusal> 
     }
 }
 
-/// A request that is content with an answer over plain HTTP. Dashboards in a browser ask for watches and logs as
-/// WebSockets; an answer that ignored it would look to them like a broken connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Plain;
-
-impl<S: Send + Sync> FromRequestParts<S> for Plain {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Plain, Refusal> {
-        let protocols = parts.headers.get_all(header::UPGRADE).iter().filter_map(|v| v.to_str().ok());
-        match protocols.flat_map(|v| v.split(',')).any(|p| p.trim().eq_ignore_ascii_case("websocket")) {
-            false => Ok(Plain),
-            true => Err(Refusal::NotImplemented(
-                "WebSockets are not spoken here; send the same request without 'Upgrade', and read the answer as it comes"
-                    .to_owned(),
-            )),
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validation {
     Strict,
@@ -155,8 +135,11 @@ impl Validation {
     /// As [`Validation::apply`], of any type.
     pub fn choose<T>(self, decoded: Decoded<T>, info: &KindInfo) -> Result<(T, Vec<String>), Refusal> {
         match self {
-            Validation::Strict => Ok((decoded.strict_as(info)?, Vec::new())),
-            Validation::Warn => Ok((decoded.object, decoded.unknown)),
+            Validation::Strict => {
+                let dropped = decoded.dropped.clone();
+                Ok((decoded.strict_as(info)?, dropped))
+            }
+            Validation::Warn => Ok((decoded.object, [decoded.unknown, decoded.dropped].concat())),
             Validation::Ignore => Ok((decoded.object, Vec::new())),
         }
     }

@@ -34,8 +34,8 @@ pub enum Class {
 }
 
 const SUBRESOURCES: [&str; 8] = ["status", "log", "attach", "exec", "portforward", "binding", "eviction", "scale"];
-const OTHER_PATHS: [&str; 9] =
-    ["/api", "/apis", "/openapi", "/version", "/livez", "/readyz", "/healthz", "/metrics", "/v2"];
+const OTHER_PATHS: [&str; 10] =
+    ["/api", "/apis", "/openapi", "/version", "/livez", "/readyz", "/healthz", "/metrics", "/v2", "/web"];
 
 impl RequestInfo {
     pub fn of(method: &Method, uri: &Uri) -> RequestInfo {
@@ -170,6 +170,7 @@ mod tests {
             ("GET", "/v2/a/b/manifests/1", "GET", "", "/v2", "", Class::Read),
             ("GET", "/readyz/store?verbose", "GET", "", "/readyz", "", Class::Exempt),
             ("GET", "/metrics", "GET", "", "/metrics", "", Class::Exempt),
+            ("GET", "/web/lib/dom.js", "GET", "", "/web", "", Class::Read),
             ("GET", "/apis/batch/v1", "GET", "", "/apis", "", Class::Read),
         ] {
             let found = of(method, uri);

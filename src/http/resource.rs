@@ -1,6 +1,6 @@
 //! Reading and writing one object: GET, POST, PUT and PATCH, of the object and of its `/status`.
 
-use axum::extract::State;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -9,7 +9,7 @@ use super::apply;
 use super::error::{Refusal, add_warnings, json_response};
 use super::field_manager::FieldManager;
 use super::form::Form;
-use super::request::{Params, Payload, Target};
+use super::request::{Params, Payload, Target, Validation};
 use super::revision;
 use crate::api::admission::{self, Stamp};
 use crate::api::decode::{self, Decoded, Parsed};
@@ -20,8 +20,35 @@ use crate::store::{CommitError, Tx};
 
 /// Tries of a generated name before its collision is the client's to solve, as in Kubernetes.
 const NAMES: usize = 8;
+/// Characters of a patch that a refusal repeats.
+const SHOWN_OF_PATCH: usize = 1000;
 /// Tries of a write that others get in the way of.
 pub const TRIES: usize = 16;
+
+/// A request that writes an object: which, how, by whom, in which form the answer, and what is sent.
+pub struct Writing {
+    pub api: Api,
+    pub target: Target,
+    pub params: Params,
+    pub manager: FieldManager,
+    pub form: Form,
+    pub payload: Payload,
+}
+
+impl FromRequest<Api> for Writing {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Writing, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let target = Target::from_request_parts(&mut parts, api).await?;
+        let params = Params::from_request_parts(&mut parts, api).await?;
+        let manager = FieldManager::from_request_parts(&mut parts, api).await?;
+        let form = Form::from_request_parts(&mut parts, api).await?;
+        // Last, so that nobody sends a body for nothing.
+        let payload = Payload::from_request(Request::from_parts(parts, body), api).await?;
+        Ok(Writing { api: api.clone(), target, params, manager, form, payload })
+    }
+}
 
 /// What the tries of one write have in common.
 #[derive(Clone, Copy, Debug)]
@@ -64,14 +91,8 @@ pub async fn find(api: &Api, kind: Kind, key: &Key) -> Result<Object, Refusal> {
     Ok(object)
 }
 
-pub async fn create(
-    State(api): State<Api>,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-) -> Result<Response, Refusal> {
+pub async fn create(request: Writing) -> Result<Response, Refusal> {
+    let Writing { api, target, params, manager, form, payload } = request;
     let dry_run = params.dry_run("CreateOptions")?;
     let manager = manager.name("CreateOptions")?;
     let (mut object, mut warnings) = params.validation("CreateOptions")?.apply(payload.served(target.served)?)?;
@@ -146,49 +167,21 @@ pub fn place_in_namespace(object: &mut Object, target: &Target) -> Result<(), Re
     }
 }
 
-pub async fn update(
-    State(api): State<Api>,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-) -> Result<Response, Refusal> {
-    put(api, target, params, manager, form, payload, Part::Object).await
+pub async fn update(request: Writing) -> Result<Response, Refusal> {
+    put(request, Part::Object).await
 }
 
-pub async fn update_status(
-    State(api): State<Api>,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-) -> Result<Response, Refusal> {
-    put(api, target, params, manager, form, payload, Part::Status).await
+pub async fn update_status(request: Writing) -> Result<Response, Refusal> {
+    put(request, Part::Status).await
 }
 
 /// PUT of a namespace's `/finalize`: what is no longer to be done before it goes.
-pub async fn finalize(
-    State(api): State<Api>,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-) -> Result<Response, Refusal> {
-    put(api, target, params, manager, form, payload, Part::Finalizers).await
+pub async fn finalize(request: Writing) -> Result<Response, Refusal> {
+    put(request, Part::Finalizers).await
 }
 
-async fn put(
-    api: Api,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-    part: Part,
-) -> Result<Response, Refusal> {
+async fn put(request: Writing, part: Part) -> Result<Response, Refusal> {
+    let Writing { api, target, params, manager, form, payload } = request;
     let dry_run = params.dry_run("UpdateOptions")?;
     let manager = manager.name("UpdateOptions")?;
     let (mut object, mut warnings) = params.validation("UpdateOptions")?.apply(payload.served(target.served)?)?;
@@ -237,40 +230,19 @@ fn check_unconditional(api: &Api, object: &Object) -> Result<(), Refusal> {
     Err(ApiError::Invalid { kind, name: key.name, causes }.into())
 }
 
-pub async fn patch(
-    State(api): State<Api>,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-) -> Result<Response, Refusal> {
-    apply_patch(api, target, params, manager, form, payload, Part::Object).await
+pub async fn patch(request: Writing) -> Result<Response, Refusal> {
+    apply_patch(request, Part::Object).await
 }
 
-pub async fn patch_status(
-    State(api): State<Api>,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-) -> Result<Response, Refusal> {
-    apply_patch(api, target, params, manager, form, payload, Part::Status).await
+pub async fn patch_status(request: Writing) -> Result<Response, Refusal> {
+    apply_patch(request, Part::Status).await
 }
 
-async fn apply_patch(
-    api: Api,
-    target: Target,
-    params: Params,
-    manager: FieldManager,
-    form: Form,
-    payload: Payload,
-    part: Part,
-) -> Result<Response, Refusal> {
-    if payload.media == apply::MEDIA {
-        return apply::apply(api, target, params, manager, form, payload, part).await;
+async fn apply_patch(request: Writing, part: Part) -> Result<Response, Refusal> {
+    if request.payload.media == apply::MEDIA {
+        return apply::apply(request, part).await;
     }
+    let Writing { api, target, params, manager, form, payload } = request;
     let dry_run = params.dry_run("PatchOptions")?;
     let validation = params.validation("PatchOptions")?;
     let manager = manager.name("PatchOptions")?;
@@ -279,8 +251,13 @@ async fn apply_patch(
         let cause = FieldError::forbidden(&Path::root("force"), "may not be specified for non-apply patch");
         return Err(Refusal::Options { kind: "PatchOptions", name: String::new(), causes: vec![cause] });
     }
-    let Parsed { value: changes, duplicates } =
+    let Parsed { value: changes, duplicates, .. } =
         decode::json::parse(&payload.bytes).map_err(|e| Refusal::bad(e.to_string()))?;
+    // Kubernetes takes what comes of the patch for the faulty value; what was sent is shorter and the client's own.
+    let invalid = |detail: String| {
+        let sent = decode::path::cut(&String::from_utf8_lossy(&payload.bytes), SHOWN_OF_PATCH);
+        Refusal::PatchInvalid(FieldError::invalid(&Path::root("patch"), sent, detail))
+    };
     let write = Write { target: &target, part, dry_run, manager: &manager };
     let result = modify(&api, &write, |old, _| {
         let patched = match patch {
@@ -288,9 +265,19 @@ async fn apply_patch(
             PatchKind::Merge => merge::apply(target.served.to_value(old), &changes),
             PatchKind::Strategic => strategic::apply(target.served.to_value(old), &changes, target.kind),
         }?;
-        let Decoded { object, mut unknown } = target.served.decode(Parsed::from(patched))?;
+        let decoded = target.served.decode(Parsed::from(patched)).map_err(|error| match error {
+            ApiError::BadRequest(detail) => invalid(detail),
+            other => other.into(),
+        });
+        let Decoded { object, mut unknown, .. } = decoded?;
         unknown.extend_from_slice(&duplicates);
-        let (object, warnings) = validation.apply(Decoded { object, unknown })?;
+        let warnings = match validation {
+            Validation::Strict if !unknown.is_empty() => {
+                return Err(invalid(format!("strict decoding error: {}", unknown.join(", "))));
+            }
+            Validation::Strict | Validation::Ignore => Vec::new(),
+            Validation::Warn => unknown,
+        };
         Ok(Made { object, warnings, applied: None })
     });
     let written = settled(&api, result).await?;

@@ -2,14 +2,16 @@
 
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post, put};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 
-use super::error::{Refusal, json_response};
+use super::error::{Refusal, in_view, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
+    services, web,
 };
 use crate::api::{ApiError, Kind, Served, module};
 
@@ -42,6 +44,8 @@ pub fn router(api: Api) -> Router {
     }
     router
         .merge(review::routes())
+        .merge(services::routes())
+        .merge(web::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         .fallback(|| async { Refusal::NoSuchPath })
         .with_state(api)
@@ -98,7 +102,11 @@ fn resource_routes(served: Served) -> Router<Api> {
     if kind == Kind::Node {
         router = router.route(&format!("{object}/proxy"), any(|| no_such_thing("proxy")));
     }
-    router.layer(Extension(served))
+    let router = router.layer(Extension(served));
+    match served {
+        Served::Stored(_) => router,
+        view => router.layer(from_fn_with_state(view, in_view)),
+    }
 }
 
 async fn no_such_thing(what: &'static str) -> Refusal {

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use axum::{Extension, Router};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Connection;
 use super::observe::Peer;
 use super::server::Server;
-use super::socket::{Heard, Socket};
+use super::socket::{self, Heard, Socket};
 
 /// For requests under way to end once the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -56,22 +57,21 @@ fn http(server: &Server) -> hyper::server::conn::http1::Builder {
 /// Bytes that a connection holds of an answer before it waits for its client: two pieces of a list.
 const PIECES: usize = 128 << 10;
 
-/// Serves until `stop` is cancelled, then lets requests end: watches and followed logs at once, others within
-/// 5 seconds.
+/// Serves until `stop` is cancelled, then lets requests end: watches and followed logs at once, also as WebSockets, others
+/// within 5 seconds.
 pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, stop: CancellationToken) {
     let service = TowerToHyperService::new(router.layer(Extension(Stopping(stop.clone()))));
-    let connections = usize::try_from(server.limits.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-    let permits = Arc::new(Semaphore::new(connections));
-    let graceful = GracefulShutdown::new();
+    let connections = u32::try_from(server.limits.connections).unwrap_or(u32::MAX);
+    let permits = Arc::new(Semaphore::new(connections as usize));
     let cut = CancellationToken::new();
     let _cut_at_the_end = cut.clone().drop_guard();
     let http = http(&server);
     loop {
         let accepted = async {
-            let permit = permits.clone().acquire_owned().await;
-            (permit, listener.accept().await)
+            let place = permits.clone().acquire_owned().await;
+            (place, listener.accept().await)
         };
-        let (permit, accepted) = tokio::select! {
+        let (place, accepted) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
@@ -84,34 +84,44 @@ pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, s
                 continue;
             }
         };
-        // Events are small and are not to wait for each other.
-        let _ = stream.set_nodelay(true);
+        // There is no place once the semaphore is closed, which it never is.
+        let Ok(place) = place else { break };
+        socket::prepare(&stream);
+        let open = Connection::new(server.clone(), place, cut.clone());
         let socket = Socket::new(stream, server.clock.clone(), Duration::from_secs(server.limits.stall_seconds));
         let heard = socket.heard();
-        let service = service.clone();
+        let (service, held) = (service.clone(), open.clone());
         let named = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(held.clone());
             service.call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(socket), named));
-        let (cut, server) = (cut.clone(), server.clone());
+        let connection = http.serve_connection(TokioIo::new(socket), named).with_upgrades();
+        let stop = stop.clone();
         tokio::spawn(async move {
-            let _permit = permit;
-            server.requests.connections.inc();
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    if let Some(reason) = cut_for(&error, &heard) {
-                        server.requests.cut(reason);
+            let mut connection = pin!(connection);
+            let mut told_to_end = false;
+            let ended = loop {
+                tokio::select! {
+                    ended = connection.as_mut() => break ended,
+                    () = open.cut() => return,
+                    () = stop.cancelled(), if !told_to_end => {
+                        connection.as_mut().graceful_shutdown();
+                        told_to_end = true;
                     }
-                    tracing::debug!(%error, %peer, "a connection ended early");
-                },
-                () = cut.cancelled() => {}
+                }
+            };
+            if let Err(error) = ended {
+                if let Some(reason) = cut_for(&error, &heard) {
+                    open.count_cut(reason);
+                }
+                tracing::debug!(%error, %peer, "a connection ended early");
             }
-            server.requests.connections.dec();
         });
     }
     drop(listener);
-    if timeout(STOP_TIME, graceful.shutdown()).await.is_err() {
+    // A connection that became a WebSocket is over when its place is free, like all others.
+    if timeout(STOP_TIME, permits.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests had not ended when the server stopped");
     }
 }

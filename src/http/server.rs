@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use prometheus_client::registry::Registry;
-
 use super::health::Check;
 use super::inflight::InFlight;
-use super::metrics::Requests;
+use super::metrics::{MetricRegistries, Requests};
 use super::rendered::Rendered;
 use crate::clock::Clock;
 use crate::config::ServerLimits;
@@ -17,17 +15,24 @@ pub struct Server {
     pub(super) inflight: InFlight,
     pub(super) requests: Requests,
     pub(super) rendered: Rendered,
-    pub(super) registry: Registry,
+    pub(super) registries: MetricRegistries,
     pub(super) checks: Vec<Check>,
 }
 
 impl Server {
-    /// `registry` has the metrics of the other parts already; `checks` are asked after those that the server knows itself.
-    pub fn new(limits: ServerLimits, clock: Clock, mut registry: Registry, checks: Vec<Check>) -> Arc<Server> {
+    /// `registries` have the metrics of the other parts already; `checks` are asked after those that the server knows itself.
+    pub fn new(
+        limits: ServerLimits,
+        clock: Clock,
+        registries: impl Into<MetricRegistries>,
+        checks: Vec<Check>,
+    ) -> Arc<Server> {
+        let mut registries = registries.into();
+        let registry = &mut registries.parts;
         let inflight = InFlight::new(&limits);
         registry.register_collector(Box::new(inflight.clone()));
-        let requests = Requests::register(&mut registry);
-        let rendered = Rendered::register(&mut registry);
-        Arc::new(Server { limits, clock, inflight, requests, rendered, registry, checks })
+        let requests = Requests::register(registry);
+        let rendered = Rendered::register(registry);
+        Arc::new(Server { limits, clock, inflight, requests, rendered, registries, checks })
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A watch is a body that is written when the connection can take more. It reads the store's ring at the pace of its
 //! client: a slow client costs one piece of memory, and is told 410 Expired when the ring has moved past it. A client
-//! that goes away ends it, since nothing else holds it. Watchers that keep up share the bytes of each line
-//! ([`super::rendered`]).
+//! that goes away ends it, since nothing else holds it. Who watches the same is sent the same bytes, made once
+//! ([`super::rendered`]). A dashboard has the lines as messages of a [`super::websocket`].
+//!
+//! Invariant: all events up to [`Follower::told`] that the selection sees have been told, in order, and none after it.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -23,15 +25,16 @@ use super::Api;
 use super::compress::Live;
 use super::error::{Refusal, json_response};
 use super::form::Form;
-use super::rendered::LineKey;
+use super::rendered::{Found, LineKey, Piece, Subject, Watcher};
 use super::request::{Params, Target};
 use super::revision::{self, From};
 use super::selection::{self, Selection};
 use super::serve::Stopping;
 use super::snapshot;
 use super::table::{self, ListMeta};
+use super::websocket::{Content, Transport};
 use crate::api::{ApiError, Kind, Object};
-use crate::store::{Change, Event, Visibility, Watch};
+use crate::store::{Change, Event, Expired, Visibility, Watch};
 
 /// Bytes put together before they are handed to the connection. What is there is never held back for more.
 const PIECE: usize = 64 << 10;
@@ -49,7 +52,7 @@ pub async fn open(
     params: &Params,
     selection: Selection,
     form: Form,
-    stopping: Stopping,
+    (stopping, transport): (Stopping, Transport),
 ) -> Result<Response, Refusal> {
     let timeout = params.integer("timeoutSeconds")?.and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0);
     let timeout = timeout.unwrap_or_else(|| SHORTEST + api.ids.bits() % SHORTEST).min(u64::from(u32::MAX));
@@ -67,39 +70,61 @@ pub async fn open(
             (listing.objects, marked, listing.revision)
         }
     };
-    let now = api.clock.instant();
+    let clock = api.clock.clone();
+    let now = clock.instant();
+    let subject = Subject {
+        served: target.served,
+        form,
+        namespace: target.namespace.clone(),
+        labels: params.get("labelSelector").unwrap_or_default().to_owned(),
+        fields: params.get("fieldSelector").unwrap_or_default().to_owned(),
+    };
     let follower = Follower {
         watch: api.store.watch(target.kind, start, Visibility::Durable),
+        told: start,
+        read: VecDeque::new(),
+        others: api.server.rendered.watcher(subject),
         line: Lines { kind: target.kind, form, with_columns: true },
         sent: api.server.requests.watch_events(target.kind),
         initial: initial.into_iter(),
         mark: mark.then_some(start),
-        events: VecDeque::new(),
         selection,
         bookmarks: params.flag("allowWatchBookmarks").then(|| now + BOOKMARK_EVERY),
         end: now + Duration::from_secs(timeout),
         stopping,
         ended: false,
-        has_more: false,
+        since_pause: 0,
         api,
     };
     let pieces = stream::unfold(follower, |mut follower| async move {
-        // Who has much to tell gives way after each piece: a thousand such watchers must not stand before everybody else.
-        if std::mem::take(&mut follower.has_more) {
+        // Who has much to tell gives way now and then: a thousand such watchers must not stand before everybody else.
+        if follower.since_pause >= PIECE {
+            follower.since_pause = 0;
             tokio::task::yield_now().await;
         }
         let piece = follower.next().await?;
-        follower.has_more = piece.len() >= PIECE;
+        follower.since_pause += piece.len();
         Some((Ok::<Bytes, Infallible>(piece), follower))
     });
-    let mut response = json_response(StatusCode::OK, Body::from_stream(pieces.fuse()));
-    response.extensions_mut().insert(Live);
-    Ok(response)
+    match transport {
+        Transport::WebSocket(upgrade) => upgrade.carry(Content::Events, clock, pieces.fuse()),
+        Transport::Plain => {
+            let mut response = json_response(StatusCode::OK, Body::from_stream(pieces.fuse()));
+            response.extensions_mut().insert(Live);
+            Ok(response)
+        }
+    }
 }
 
 struct Follower {
     api: Api,
     watch: Watch,
+    /// The client has been told everything up to this revision, but for what is in `initial`.
+    told: u64,
+    /// Events that were read and are still to be told.
+    read: VecDeque<Arc<Event>>,
+    /// Those who watch the same.
+    others: Watcher,
     selection: Selection,
     line: Lines,
     sent: Counter,
@@ -107,97 +132,150 @@ struct Follower {
     initial: std::vec::IntoIter<Object>,
     /// The revision of the bookmark that is to follow them.
     mark: Option<u64>,
-    /// Events that are still to be told.
-    events: VecDeque<Arc<Event>>,
     /// When the next bookmark is due, if the client wants them.
     bookmarks: Option<Instant>,
     end: Instant,
     stopping: Stopping,
     ended: bool,
-    /// The last piece was full.
-    has_more: bool,
+    /// Bytes told since this watch last gave way.
+    since_pause: usize,
 }
 
 impl Follower {
     /// The next lines; waits until there are some.
     async fn next(&mut self) -> Option<Bytes> {
-        let mut out = Vec::new();
         loop {
-            self.tell(&mut out);
-            if !out.is_empty() {
-                return Some(out.into());
-            }
             if self.ended {
                 return None;
             }
+            // Listen first, then look: what comes in between is seen by one or the other.
+            self.watch.look();
+            match self.tell() {
+                Ok(Some(piece)) => return Some(piece),
+                Ok(None) => {}
+                Err(expired) => {
+                    self.ended = true;
+                    let status = Refusal::Api(ApiError::Expired(expired.to_string())).status();
+                    return Some(self.line.error(&status));
+                }
+            }
             let due = self.bookmarks.map_or(self.end, |at| at.min(self.end));
             let left = due.saturating_duration_since(self.api.clock.instant());
-            tokio::select! {
-                biased;
-                () = self.stopping.0.cancelled() => return None,
-                () = self.api.clock.sleep(left) => {
-                    // Nothing may have woken this watch for long, and it is told how far it is.
-                    if let Ok(events) = self.watch.try_next()
-                        && !events.is_empty()
-                    {
-                        self.events.extend(events);
-                        continue;
-                    }
-                    if self.bookmarks.is_some() {
-                        self.line.bookmark(&mut out, self.watch.cursor(), false);
-                    }
-                    let now = self.api.clock.instant();
-                    self.bookmarks = self.bookmarks.map(|_| now + BOOKMARK_EVERY);
-                    self.ended = now >= self.end;
+            if !left.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = self.stopping.0.cancelled() => return None,
+                    () = self.api.clock.sleep(left) => {}
+                    () = self.watch.changed() => {}
                 }
-                events = self.watch.next() => match events {
-                    Ok(events) => self.events.extend(events),
-                    Err(expired) => {
-                        let status = Refusal::Api(ApiError::Expired(expired.to_string())).status();
-                        self.line.error(&mut out, &status);
-                        self.ended = true;
-                    }
-                },
+                continue;
+            }
+            let now = self.api.clock.instant();
+            self.ended = now >= self.end;
+            if let Some(next) = &mut self.bookmarks {
+                *next = now + BOOKMARK_EVERY;
+                return Some(self.line.bookmark(self.told, false));
             }
         }
     }
 
-    /// Writes what is known and not yet told, up to about a [`PIECE`].
-    fn tell(&mut self, out: &mut Vec<u8>) {
+    /// What is known and not yet told, up to about a [`PIECE`]; `None` if there is nothing.
+    fn tell(&mut self) -> Result<Option<Bytes>, Expired> {
         let now = self.api.clock.now();
-        while out.len() < PIECE {
-            if let Some(object) = self.initial.next() {
-                if self.selection.matches(&object) {
-                    self.line.event(out, Change::Added, &object, now);
-                    self.sent.inc();
+        if let Some(begin) = self.tell_initial(now) {
+            return Ok(Some(begin));
+        }
+        let is_table = matches!(self.line.form, Form::Table(_));
+        let second = if is_table { now.as_second() } else { 0 };
+        loop {
+            // The first Table is this watch's own: it has the columns.
+            let found = match is_table && self.line.with_columns {
+                true => Found::NoneUntil(u64::MAX),
+                false => self.others.find(self.told, second),
+            };
+            let piece = match found {
+                Found::Piece(piece) => {
+                    self.api.server.rendered.count_shared(piece.events);
+                    self.go_on_at(piece.end);
+                    piece
                 }
-            } else if let Some(revision) = self.mark.take() {
-                self.line.bookmark(out, revision, true);
-            } else if let Some(event) = self.events.pop_front() {
-                if let Some(change) = self.selection.sees(&event) {
-                    self.tell_event(out, change, &event, now);
-                    self.sent.inc();
-                }
-            } else {
-                return;
+                Found::NoneUntil(limit) => match self.make(limit, now, second)? {
+                    Some(piece) => piece,
+                    None => return Ok(None),
+                },
+            };
+            self.sent.inc_by(piece.events);
+            // Of others' objects there may be many in a row.
+            if !piece.bytes.is_empty() {
+                return Ok(Some(piece.bytes));
             }
         }
     }
 
-    /// The first Table is this watch's own: it has the columns.
-    fn tell_event(&mut self, out: &mut Vec<u8>, change: Change, event: &Event, now: Timestamp) {
-        let form = self.line.form;
-        let is_table = matches!(form, Form::Table(_));
-        if is_table && self.line.with_columns {
-            return self.line.event(out, change, &selection::shown(change, event), now);
+    /// The objects that there were at the start, and the bookmark after them.
+    fn tell_initial(&mut self, now: Timestamp) -> Option<Bytes> {
+        let mut out = Vec::new();
+        while out.len() < PIECE
+            && let Some(object) = self.initial.next()
+        {
+            if self.selection.matches(&object) {
+                self.line.event(&mut out, Change::Added, &object, now);
+                self.sent.inc();
+            }
         }
-        let second = if is_table { now.as_second() } else { 0 };
-        let line = self.api.server.rendered.line(LineKey { revision: event.revision, change, form, second }, || {
-            let mut made = Vec::with_capacity(4096);
-            self.line.event(&mut made, change, &selection::shown(change, event), now);
-            made
-        });
-        out.extend_from_slice(&line);
+        if out.len() < PIECE
+            && let Some(revision) = self.mark.take()
+        {
+            out.extend_from_slice(&self.line.bookmark(revision, true));
+        }
+        (!out.is_empty()).then(|| out.into())
+    }
+
+    fn go_on_at(&mut self, revision: u64) {
+        self.told = revision;
+        self.watch.skip_to(revision);
+        while self.read.front().is_some_and(|event| event.revision <= revision) {
+            self.read.pop_front();
+        }
+    }
+
+    /// Puts events after those that were told together, none after `limit`, for this watch and for the others. `None` if
+    /// there are none.
+    fn make(&mut self, limit: u64, now: Timestamp, second: i64) -> Result<Option<Piece>, Expired> {
+        if self.read.is_empty() {
+            self.read.extend(self.watch.try_next_until(limit)?);
+        }
+        let Some(first) = self.read.front().map(|event| event.revision).filter(|first| *first <= limit) else {
+            // Nothing of this kind lies between.
+            self.told = self.told.max(self.watch.cursor().min(limit));
+            return Ok(None);
+        };
+        let with_columns = matches!(self.line.form, Form::Table(_)) && self.line.with_columns;
+        let (after, mut end, mut out, mut events) = (self.told, self.told, Vec::new(), 0);
+        while out.len() < PIECE
+            && let Some(event) = self.read.pop_front_if(|event| event.revision <= limit)
+        {
+            end = event.revision;
+            let Some(change) = self.selection.sees(&event) else { continue };
+            events += 1;
+            if with_columns {
+                self.line.event(&mut out, change, &selection::shown(change, &event), now);
+                break;
+            }
+            let key = LineKey { revision: end, change, form: self.line.form, second };
+            let line = self.api.server.rendered.line(key, || {
+                let mut made = Vec::with_capacity(4096);
+                self.line.event(&mut made, change, &selection::shown(change, &event), now);
+                made
+            });
+            out.extend_from_slice(&line);
+        }
+        self.told = end;
+        let piece = Piece { after, end, bytes: out.into(), events, second };
+        if !with_columns {
+            self.others.keep(first, &piece);
+        }
+        Ok(Some(piece))
     }
 }
 
@@ -221,12 +299,14 @@ impl Lines {
     }
 
     /// Says that the client has seen everything up to `revision`.
-    fn bookmark(&self, out: &mut Vec<u8>, revision: u64, ends_initial_events: bool) {
+    fn bookmark(&self, revision: u64, ends_initial_events: bool) -> Bytes {
+        let mut out = Vec::new();
         let resource_version = revision.to_string();
         if let Form::Table(_) = self.form {
             let mut table = table::head(self.kind, &ListMeta { resource_version, ..ListMeta::default() }, false);
             table.extend_from_slice(table::TAIL);
-            return line(out, "BOOKMARK", &table);
+            line(&mut out, "BOOKMARK", &table);
+            return out.into();
         }
         let mut metadata = json!({"resourceVersion": resource_version, "creationTimestamp": null});
         if ends_initial_events {
@@ -234,11 +314,14 @@ impl Lines {
         }
         let (kind, version) = self.form.kind_and_version(self.kind);
         let object = json!({"kind": kind, "apiVersion": version, "metadata": metadata});
-        line(out, "BOOKMARK", object.to_string().as_bytes());
+        line(&mut out, "BOOKMARK", object.to_string().as_bytes());
+        out.into()
     }
 
-    fn error(&self, out: &mut Vec<u8>, status: &Value) {
-        line(out, "ERROR", status.to_string().as_bytes());
+    fn error(&self, status: &Value) -> Bytes {
+        let mut out = Vec::new();
+        line(&mut out, "ERROR", status.to_string().as_bytes());
+        out.into()
     }
 }
 

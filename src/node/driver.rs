@@ -195,14 +195,9 @@ impl<C: Cluster> Driver<C> {
         self.step(self.prepare(index, at, dir));
     }
 
-    fn prepare(
-        &self,
-        index: usize,
-        at: Option<Timestamp>,
-        dir: &Arc<PodDir>,
-    ) -> impl Future<Output = Event> + Send + use<C> {
+    fn prepare(&self, index: usize, at: Option<Timestamp>, dir: &Arc<PodDir>) -> BoxFuture<'static, Event> {
         let (node, pod, back_offs) = (self.node.clone(), self.pod.clone(), self.back_offs.clone());
-        attempt::prepare(node, pod, dir.clone(), back_offs, index, self.ran(index), at)
+        attempt::prepare(node, pod, dir.clone(), back_offs, index, self.ran(index), at).boxed()
     }
 
     /// The module that the container has run.

@@ -81,6 +81,11 @@ impl Watch {
         self.cursor
     }
 
+    /// Goes on after this revision: what lies before it has been delivered in another way. Never goes back.
+    pub fn skip_to(&mut self, revision: u64) {
+        self.cursor = self.cursor.max(revision);
+    }
+
     /// The next events without waiting; empty if there are none yet.
     pub fn try_next(&mut self) -> Result<Vec<Arc<Event>>, Expired> {
         self.try_next_until(u64::MAX)

@@ -2,10 +2,17 @@
 //! installed here: k9s needs a terminal and Headlamp a browser.
 //!
 //! k9s (`internal/client`, `internal/dao` of derailed/k9s) is client-go: discovery, lists as Tables, informers, followed
-//! logs. Headlamp (`frontend/src/lib/k8s` of headlamp-k8s/headlamp) lists JSON through its own server, and wants changes
-//! by WebSocket, which kiln does not speak: its lists are right when they are loaded, and do not follow by themselves.
+//! logs. Headlamp (`frontend/src/lib/k8s` and `backend/cmd` of kubernetes-sigs/headlamp) lists JSON through its own server,
+//! and follows changes and logs by WebSocket.
+
+use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::HandshakeError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::harness::{Server, guest, job, wait_for};
 
@@ -160,9 +167,7 @@ fn headlamp_lists_and_edits_objects() {
         }
     }
     // It tries versions of a kind until one answers, and kinds that are not there are only not shown.
-    for path in
-        ["/apis/batch/v1beta1/cronjobs", "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/persistentvolumes"]
-    {
+    for path in ["/apis/batch/v1beta1/cronjobs", "/apis/apps/v1/deployments", "/api/v1/persistentvolumes"] {
         let (code, answer) = server.send("GET", path, "application/json", b"");
         assert_eq!((code, &answer["kind"], &answer["code"]), (404, &json!("Status"), &json!(404)), "{path}");
     }
@@ -176,29 +181,102 @@ fn headlamp_lists_and_edits_objects() {
     assert_eq!((code, &answer["reason"]), (409, &json!("Conflict")), "it was edited in the meantime");
 }
 
-#[test]
-fn a_websocket_is_refused_in_words() {
-    let server = server();
-    let pod = server.pods("one")[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    let upgrade = [
-        ("Connection", "Upgrade"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("Sec-WebSocket-Protocol", "base64.binary.k8s.io"),
-    ];
-    for path in [
-        "/api/v1/pods?watch=1&resourceVersion=1".to_owned(),
-        "/apis/batch/v1/jobs?fieldSelector=metadata.name%3Done&watch=1".to_owned(),
-        format!("/api/v1/namespaces/default/pods/{pod}/log?container=c&follow=true"),
-    ] {
-        let (code, answer) = server.send_with("GET", &path, &upgrade, b"");
-        assert_eq!((code, &answer["kind"]), (501, &json!("Status")), "{path}: {answer}");
-        assert!(answer["message"].as_str().unwrap().contains("WebSocket"), "{answer}");
+/// A WebSocket, opened as Headlamp's page or server does; the code of the answer if it is refused.
+fn websocket(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+    let address = server.url.trim_start_matches("http://");
+    let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().append(*name, value.parse().unwrap());
     }
-    // The same without the upgrade is served.
-    let events = watched(&server, "/apis/batch/v1/jobs?fieldSelector=metadata.name%3Done&watch=1&timeoutSeconds=1");
-    assert_eq!(types(&events), ["ADDED"]);
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    match tungstenite::client(request, stream) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => Err(answer.status().as_u16()),
+        Err(other) => panic!("{path}: {other}"),
+    }
+}
+
+type Socket = tungstenite::WebSocket<TcpStream>;
+
+fn next_event(socket: &mut Socket) -> Value {
+    match socket.read().unwrap() {
+        Message::Text(text) => serde_json::from_str(&text).unwrap(),
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+#[test]
+fn headlamp_follows_changes_and_logs_by_websocket() {
+    let server = server();
+    // Its multiplexer (`backend/cmd/multiplexer.go`) names kiln itself as the origin, offers no protocol, and begins by
+    // sending a message with nothing in it.
+    let origin = [("origin", server.url.as_str())];
+    let list = server.get("/apis/batch/v1/jobs");
+    let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let path = format!("/apis/batch/v1/jobs?watch=1&resourceVersion={version}");
+    let mut jobs = websocket(&server, &path, &origin).unwrap();
+    jobs.send(Message::Binary(Vec::new().into())).unwrap();
+    server.create(&job("two", "hello", &["hello"], ""));
+    let first = next_event(&mut jobs);
+    assert_eq!((&first["type"], &first["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("two")));
+    let done = loop {
+        let event = next_event(&mut jobs);
+        let conditions = event["object"]["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        if conditions.iter().any(|c| c["type"] == "Complete") {
+            break event;
+        }
+    };
+    assert_eq!((&done["type"], &done["object"]["status"]["succeeded"]), (&json!("MODIFIED"), &json!(1)));
+    jobs.close(None).unwrap();
+
+    // Its page (`frontend/src/lib/k8s/api/v1/streamingApi.ts`) offers this protocol for whatever it follows.
+    let protocol = [("sec-websocket-protocol", "base64.binary.k8s.io")];
+    let pod = server.pods("one")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/namespaces/default/pods/{pod}/log?container=c&follow=true&tailLines=100");
+    let mut log = websocket(&server, &path, &protocol).unwrap();
+    let mut pieces = Vec::new();
+    loop {
+        match log.read().unwrap() {
+            Message::Text(text) => pieces.push(text.to_string()),
+            Message::Close(frame) => break assert_eq!(frame.unwrap().code, CloseCode::Normal),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pieces.remove(0), "", "the log was found");
+    let plain = server.send("GET", &format!("/api/v1/namespaces/default/pods/{pod}/log"), "", b"").1;
+    let bytes: k8s_openapi::ByteString = serde_json::from_value(json!(pieces.concat())).unwrap();
+    assert_eq!(String::from_utf8(bytes.0).unwrap(), plain.as_str().unwrap());
+}
+
+#[test]
+fn headlamps_server_is_let_in_by_the_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let token = token.display().to_string();
+    let open = Server::start();
+    let server = Server::start_with(dir, &["--token-file", &token]);
+    let watch = "/api/v1/namespaces?watch=1";
+    // It passes on what the browser said, and adds the token of the kubeconfig.
+    let page = ("origin", "http://localhost:4466");
+    let bearer = ("authorization", "Bearer 0123456789abcdef");
+    // Pages that reach a server by themselves, such as those of OpenShift, send it among the protocols.
+    let among = (
+        "sec-websocket-protocol",
+        "base64url.bearer.authorization.k8s.io.MDEyMzQ1Njc4OWFiY2RlZg, base64.binary.k8s.io",
+    );
+    for headers in [&[page, bearer][..], &[page, among]] {
+        let mut socket = websocket(&server, watch, headers).unwrap();
+        assert_eq!(next_event(&mut socket)["type"], "ADDED");
+    }
+    assert_eq!(websocket(&server, watch, &[page]).err(), Some(403));
+    assert_eq!(websocket(&server, watch, &[]).err(), Some(401));
+    assert!(websocket(&server, watch, &[("authorization", "Bearer other"), among]).is_ok(), "either of them");
+    assert_eq!(websocket(&open, watch, &[page, bearer]).err(), Some(403), "any page can say that where there is none");
+    let body = json!({"metadata": {"name": "n"}}).to_string();
+    let headers = [("Origin", page.1), ("Authorization", bearer.1), ("Content-Type", "application/json")];
+    assert_eq!(server.send_with("POST", "/api/v1/namespaces", &headers, body.as_bytes()).0, 201);
 }
 
 #[test]
@@ -211,4 +289,8 @@ fn a_page_of_another_origin_may_not_ask_even_in_advance() {
     ];
     let (code, answer) = server.send_with("OPTIONS", "/api/v1/pods", &preflight, b"");
     assert_eq!((code, &answer["reason"]), (403, &json!("Forbidden")), "{answer}");
+    // To a WebSocket the browser's rule of one origin does not apply: the server must keep the page out.
+    for origin in ["http://localhost:4466", "https://evil.example", "null"] {
+        assert_eq!(websocket(&server, "/api/v1/secrets?watch=1", &[("origin", origin)]).err(), Some(403), "{origin}");
+    }
 }

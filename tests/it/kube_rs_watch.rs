@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::batch::v1::Job;
@@ -125,8 +124,9 @@ async fn a_watch_that_ends_at_its_timeout_goes_on_where_it_was() {
     let mut stream = pin!(informer(maps.clone(), watcher::Config::default().timeout(1)));
     let mut cache = Cache::default();
     until("the list", &mut stream, &mut cache, |cache| cache.lists == 1).await;
-    // Longer than two watches.
-    for value in 0..25 {
+    // From watch to watch, until the third of them tells of a change.
+    let mut ended = 0;
+    for value in 0.. {
         let map = config_map("m", value);
         if value == 0 {
             maps.create(&PostParams::default(), &map).await.unwrap();
@@ -134,9 +134,23 @@ async fn a_watch_that_ends_at_its_timeout_goes_on_where_it_was() {
             maps.replace("m", &PostParams::default(), &map).await.unwrap();
         }
         until("each change", &mut stream, &mut cache, |cache| cache.applied.len() as u64 == value + 1).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        if ended >= 2 {
+            break;
+        }
+        ended = ended_watches(&server, "configmaps");
     }
     assert_eq!(cache.lists, 1);
+}
+
+/// How many watches of a resource the server has seen end.
+fn ended_watches(server: &Server, resource: &str) -> u64 {
+    let (_, metrics) = server.send("GET", "/metrics", "", b"");
+    let resource = format!("resource=\"{resource}\"");
+    let is_one = |line: &&str| {
+        line.starts_with("apiserver_request_total{") && line.contains(&resource) && line.contains("verb=\"WATCH\"")
+    };
+    let lines = metrics.as_str().unwrap().lines().filter(is_one);
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }
 
 /// Somebody changes ConfigMaps all the time; answers what the server has acknowledged, by name: the newest version, or

@@ -52,6 +52,14 @@ fn what_the_server_is_and_serves() {
         assert!(versions.lines().any(|line| line == version), "{version} in\n{versions}");
     }
 
+    let info = server.kubectl_ok(&["cluster-info"]);
+    assert!(info.contains("control plane") && info.contains(&server.url), "{info}");
+    // It asks for Services, of which there are none.
+    let none = server.kubectl(&["get", "svc", "-A"]);
+    assert_eq!(String::from_utf8_lossy(&none.stderr), "No resources found\n");
+    assert_eq!(server.kubectl_ok(&["get", "services", "-o", "jsonpath={.items}"]), "[]");
+    assert_eq!(server.kubectl_ok(&["auth", "can-i", "list", "services"]), "yes\n");
+
     let resources = server.kubectl_ok(&["api-resources"]);
     let row = |name: &str| {
         let found = rows(&resources).into_iter().find(|row| row[0] == name);

@@ -79,7 +79,6 @@ fn kinds_that_are_not_served_are_refused() {
         &[
             (&["apply", "-f", &file], "no matches for kind \"Deployment\" in version \"apps/v1\""),
             (&["create", "deployment", "d", "--image=x"], "the server could not find the requested resource"),
-            (&["create", "service", "clusterip", "s", "--tcp=80"], "the server could not find the requested resource"),
             (&["create", "ingress", "i", "--rule=a/b=c:80"], "the server could not find the requested resource"),
             (&["create", "quota", "q"], "the server could not find the requested resource"),
             (&["create", "priorityclass", "p", "--value=1"], "the server could not find the requested resource"),
@@ -103,7 +102,7 @@ fn kinds_that_are_not_served_are_refused() {
                 &["create", "clusterrolebinding", "r", "--clusterrole=a", "--user=b"],
                 "the server could not find the requested resource",
             ),
-            (&["set", "selector", "service", "s", "a=b"], "the server doesn't have a resource type \"service\""),
+            (&["set", "selector", "service", "s", "a=b"], "services \"s\" not found"),
             (
                 &["set", "subject", "rolebinding", "r", "--user=b"],
                 "the server doesn't have a resource type \"rolebinding\"",
@@ -112,7 +111,13 @@ fn kinds_that_are_not_served_are_refused() {
                 &["certificate", "approve", "c"],
                 "the server doesn't have a resource type \"certificatesigningrequests\"",
             ),
-            (&["cluster-info"], "the server doesn't have a resource type \"services\""),
+            (
+                &["create", "service", "clusterip", "s", "--tcp=80"],
+                "whose pods have no port that a Service could lead to",
+            ),
+            (&["get", "services", "--watch"], "there are no Services to write or follow"),
+            (&["get", "service", "kubernetes"], "services \"kubernetes\" not found"),
+            (&["cluster-info", "dump"], "the server could not find the requested resource"),
             (&["debug", "node/n1", "--image=x"], "not found"),
             (&["auth", "reconcile", "-f", &role], "the server could not find the requested resource"),
         ],

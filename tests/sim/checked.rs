@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
 use kiln::api::deletion::{self, Deletion, Options};
-use kiln::api::{Key, Kind, Object, admission, meta, well_known};
+use kiln::api::{Key, Kind, Object, admission, meta, namespace, service_account, well_known};
 use kiln::control::runner::Runner;
 use kiln::control::{Controller, Effect, Plan, Queue, Seen};
 use kiln::ids::Ids;
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::books::{JOB_CONTROLLER, is_tracked};
 use crate::cron::CRON_JOB_CONTROLLER;
+use crate::namespaces;
 
 /// What somebody does to the objects of a decision before it is committed.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,14 @@ pub enum Sabotage {
     DropsTooMuch,
     /// A field of the spec is as if it were not there.
     Overlooks(&'static str),
+    /// Something in a namespace that goes is not deleted.
+    LeavesSomething,
+    /// A namespace is let go while there is something in it.
+    LetsGoTooSoon,
+    /// Something in a namespace that stays is deleted.
+    Strays,
+    /// No account is made.
+    MakesNoAccount,
 }
 
 impl Sabotage {
@@ -65,6 +74,9 @@ impl Sabotage {
         Sabotage::Overlooks("timeZone"),
         Sabotage::Overlooks("successfulJobsHistoryLimit"),
     ];
+
+    pub const OF_NAMESPACES: &[Sabotage] =
+        &[Sabotage::LeavesSomething, Sabotage::LetsGoTooSoon, Sabotage::Strays, Sabotage::MakesNoAccount];
 }
 
 /// Where the world and the controllers leave word for each other.
@@ -169,6 +181,33 @@ impl Desk {
         plan.effects.extend(more.map(|job| Effect::Update(deletion::over(&job, now))));
     }
 
+    /// Likewise with what is in a namespace, or with its account.
+    fn spoil_namespace(&self, store: &Store, plan: &mut Plan, now: Timestamp) {
+        let Some(sabotage) = self.shared.lock().unwrap().sabotage else { return };
+        let of = |effect: &Effect| match effect {
+            Effect::Update(object) if object.kind() != Kind::Namespace => Some(object.key().namespace),
+            _ => None,
+        };
+        match (sabotage, plan.effects.iter().find_map(of)) {
+            (Sabotage::LeavesSomething, _) => {
+                plan.effects.retain(|e| !matches!(e, Effect::Update(Object::ConfigMap(_))));
+            }
+            (Sabotage::LetsGoTooSoon, Some(name)) => {
+                let namespace = store.get(Kind::Namespace, &Key::new("", name));
+                if let Some(Object::Namespace(mut namespace)) = namespace {
+                    namespace::release(Arc::make_mut(&mut namespace));
+                    plan.effects.push(Effect::Update(namespace.into()));
+                }
+            }
+            (Sabotage::Strays, Some(_)) => {
+                let other = store.get(Kind::ServiceAccount, &Key::new("default", service_account::DEFAULT));
+                plan.effects.extend(other.map(|account| Effect::Update(deletion::over(&account, now))));
+            }
+            (Sabotage::MakesNoAccount, _) => plan.effects.retain(|e| !matches!(e, Effect::Create(_))),
+            _ => {}
+        }
+    }
+
     /// The next decision is to be meddled with.
     pub fn ask(&self, meddling: Option<Meddling>) {
         let mut shared = self.shared.lock().unwrap();
@@ -266,6 +305,7 @@ impl<C: Controller> Controller for Checked<C> {
         match C::NAME {
             JOB_CONTROLLER => self.desk.spoil(&mut plan),
             CRON_JOB_CONTROLLER => self.desk.spoil_schedule(&self.store, &mut plan, now),
+            namespaces::CONTROLLER | namespaces::ACCOUNTS => self.desk.spoil_namespace(&self.store, &mut plan, now),
             _ => {}
         }
         self.desk.meddle(&self.store, &plan, now);

@@ -109,6 +109,10 @@ fn a_controller_that_makes_mistakes_is_found_out() {
         let ends_well = |seed| catch_unwind(|| World::new(seed).with_cron_jobs().sabotaged(*sabotage).run()).is_ok();
         assert!(!(1..=8).all(ends_well), "nobody noticed that the CronJob controller {sabotage:?}");
     }
+    for sabotage in Sabotage::OF_NAMESPACES {
+        let ends_well = |seed| catch_unwind(|| World::new(seed).sabotaged(*sabotage).run()).is_ok();
+        assert!(!(1..=8).all(ends_well), "nobody noticed that the controllers of namespaces {sabotage:?}");
+    }
 }
 
 #[test]

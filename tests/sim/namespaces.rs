@@ -1,6 +1,7 @@
 //! Namespaces: the one that everything else is in, and one that users make, fill and delete with all that is in it. The
-//! auditor's part: what the namespace controller deletes is in a namespace that is going or gone, a service account is
-//! made where something is to stay, and at rest neither is anything left of the one nor is the other missing.
+//! auditor's part: what the namespace controller deletes is in a namespace that is going or gone, a namespace goes when
+//! nothing is in it, a service account is made where something is to stay, and at rest neither is anything left of the one
+//! nor is the other missing.
 
 use kiln::api::deletion::Options;
 use kiln::api::{Key, Kind, Object, admission, meta, service_account};
@@ -12,8 +13,8 @@ use crate::books::{Books, By};
 use crate::shapes;
 use crate::world::World;
 
-const CONTROLLER: &str = "namespace-controller";
-const ACCOUNTS: &str = "serviceaccount-controller";
+pub const CONTROLLER: &str = "namespace-controller";
+pub const ACCOUNTS: &str = "serviceaccount-controller";
 const TEAM: &str = "team";
 
 pub fn make(world: &mut World, name: &str) -> String {
@@ -74,6 +75,10 @@ pub fn check(books: &Books, event: &Event, before: Option<&Object>, by: By) {
     if by == By::Controller(CONTROLLER) && begins {
         assert!(kind.info().namespaced, "{kind:?} {key} was deleted by the namespace controller");
         assert!(!is_active(books, &key.namespace), "{kind:?} {key} was deleted, and its namespace is to stay");
+    }
+    if kind == Kind::Namespace && event.change == Change::Deleted {
+        let left = books.objects.keys().find(|(kind, of)| kind.info().namespaced && of.namespace == key.name);
+        assert!(left.is_none(), "namespace {key} is gone, and {left:?} is in it");
     }
     if kind == Kind::ServiceAccount && event.change == Change::Added {
         assert!(by.is(ACCOUNTS), "{key} was made by {by:?}");

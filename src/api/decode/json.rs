@@ -21,7 +21,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, DecodeError> {
         .deserialize(&mut from)
         .and_then(|value| from.end().map(|()| value))
         .map_err(|error| syntax(&error))?;
-    Ok(Parsed { value, duplicates: duplicates.found })
+    Ok(Parsed { duplicates: duplicates.found, ..Parsed::from(value) })
 }
 
 fn syntax(error: &serde_json::Error) -> DecodeError {

@@ -27,17 +27,18 @@ pub const MAX_DEPTH: usize = 127;
 /// Strict complaints kept per document, as in sigs.k8s.io/json.
 pub const MAX_COMPLAINTS: usize = 100;
 
-/// A value without a type yet, and what strict decoding already has to complain of: `duplicate field "spec.foo"`, and what
-/// in protobuf is unknown.
+/// A value without a type yet, and what strict decoding already has to complain of: `duplicate field "spec.foo"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
     pub value: Value,
     pub duplicates: Vec<String>,
+    /// What was left out of a form in which that is no fault: unknown fields of protobuf.
+    pub dropped: Vec<String>,
 }
 
 impl From<Value> for Parsed {
     fn from(value: Value) -> Parsed {
-        Parsed { value, duplicates: Vec::new() }
+        Parsed { value, duplicates: Vec::new(), dropped: Vec::new() }
     }
 }
 
@@ -47,6 +48,8 @@ pub struct Decoded<T = Object> {
     pub object: T,
     /// `unknown field "spec.foo"`, `duplicate field "spec.bar"`.
     pub unknown: Vec<String>,
+    /// What is told and refused by nobody: [`Parsed::dropped`].
+    pub dropped: Vec<String>,
 }
 
 impl Decoded<Object> {

@@ -21,10 +21,10 @@ const MAX_NESTED: usize = 100_000;
 pub fn decode(kind: Kind, parsed: Parsed) -> Result<Decoded, DecodeError> {
     check_kind(kind.info(), &parsed.value)?;
     check_size(&parsed.value)?;
-    let Parsed { value, duplicates } = parsed;
+    let Parsed { value, duplicates, dropped } = parsed;
     let mut unknown = Unknown::default();
     let object = track(&value, &mut unknown, |from| Object::deserialize(kind, from))?;
-    Ok(Decoded { object, unknown: unknown.with(duplicates) })
+    Ok(Decoded { object, unknown: unknown.with(duplicates), dropped })
 }
 
 /// Decodes `parsed` as any type, such as `DeleteOptions`; its `apiVersion` and `kind` are not looked at.
@@ -32,7 +32,7 @@ pub fn decode_as<'de, T: Deserialize<'de>>(parsed: &'de Parsed) -> Result<Decode
     check_size(&parsed.value)?;
     let mut unknown = Unknown::default();
     let object = track(&parsed.value, &mut unknown, |from| T::deserialize(from))?;
-    Ok(Decoded { object, unknown: unknown.with(parsed.duplicates.clone()) })
+    Ok(Decoded { object, unknown: unknown.with(parsed.duplicates.clone()), dropped: parsed.dropped.clone() })
 }
 
 fn check_size(value: &Value) -> Result<(), DecodeError> {

@@ -45,7 +45,12 @@ pub fn push(path: &mut String, step: &Step<'_>) {
 
 /// `text`, cut if it is long, so that a message stays a message.
 pub fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTE) {
+    cut(text, MAX_QUOTE)
+}
+
+/// `text`, cut after `most` characters.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((cut, _)) => format!("{}…", &text[..cut]),
     }

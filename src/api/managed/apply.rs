@@ -53,7 +53,7 @@ pub fn read_config(kind: Kind, parsed: Parsed) -> Result<(Config, Vec<String>), 
         return Err(ApiError::BadRequest("metadata.managedFields must be nil".to_owned()));
     }
     let said = parsed.value.clone();
-    let Decoded { object, unknown } = decode::value_body(kind, parsed)?;
+    let Decoded { object, unknown, .. } = decode::value_body(kind, parsed)?;
     Ok((Config { kind, value: conform(said, &object.to_value()) }, unknown))
 }
 

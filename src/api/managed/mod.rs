@@ -33,7 +33,7 @@
 //!   client applies to it; then all that it has goes to `before-first-apply`, as in Kubernetes.
 //! - An empty list that is applied is owned, like an empty object. What is emptied and still has an owner stays, empty.
 //! - A null in an applied object says nothing. An empty `resources: {}` that only Go's encoding writes has no owner.
-//! - Unknown fields of an applied object are treated as `fieldValidation` says; Kubernetes always refuses them.
+//! - Of a kind with two views ([`crate::api::Served`]) entries are in the words in which it is stored.
 //!
 //! Rules: sigs.k8s.io/structured-merge-diff v6 and apimachinery `pkg/util/managedfields`, read at about 1.35.
 

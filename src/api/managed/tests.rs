@@ -492,10 +492,16 @@ proptest! {
                     // Nothing goes that another one owns, unless it is in an element that was the applier's alone.
                     let last = managers.0.iter().find(|(who, _)| is_applier(who, manager));
                     let last = last.map(|(_, owned)| owned.fields.clone()).unwrap_or_default();
+                    // What is in such an element goes with it, an element that is another's, too.
                     let mut elements = FieldSet::default();
-                    for path in last.intersection(&change.removed).paths() {
-                        if !matches!(path.0.last(), Some(Step::Field(_))) {
-                            elements.insert(path.0);
+                    let mut outermost: Vec<Vec<Step>> = Vec::new();
+                    let mut gone = last.intersection(&change.removed).paths();
+                    gone.sort_by_key(|path| path.0.len());
+                    for FieldPath(path) in gone {
+                        let is_inside = outermost.iter().any(|outer| path.starts_with(outer));
+                        if !is_inside && !matches!(path.last(), Some(Step::Field(_))) {
+                            outermost.push(path.clone());
+                            elements.insert(path);
                         }
                     }
                     prop_assert!(theirs.intersection(&elements).is_empty());

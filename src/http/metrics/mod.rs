@@ -8,9 +8,11 @@ mod gauges;
 mod nodes;
 mod objects;
 mod pods;
+mod registries;
 mod requests;
 
 pub use objects::ObjectMetrics;
+pub use registries::MetricRegistries;
 pub use requests::Requests;
 
 use std::time::Duration;
@@ -18,10 +20,11 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use prometheus_client::encoding::{prometheus_text, text};
+use prometheus_client::encoding::prometheus_text;
 
 use super::Api;
 use super::error::Refusal;
+use super::request::Params;
 use crate::api::ApiError;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,7 +32,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// A scraper waits for ten seconds.
 const FOR_THE_DISK: Duration = Duration::from_secs(2);
 
-pub async fn read(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Refusal> {
+/// `?objects=false` leaves out what is told of each Job, CronJob and Node.
+pub async fn read(State(api): State<Api>, params: Params, headers: HeaderMap) -> Result<Response, Refusal> {
     // What is told must be on disk. When the disk has failed or hangs, this is the page that says so.
     tokio::select! {
         _ = api.store.durable(api.store.revision()) => {}
@@ -39,14 +43,8 @@ pub async fn read(State(api): State<Api>, headers: HeaderMap) -> Result<Response
     let open = wants_open_metrics(accept);
     let server = api.server.clone();
     // Thousands of Jobs are tens of thousands of lines.
-    let written = tokio::task::spawn_blocking(move || {
-        let mut out = String::new();
-        let done = match open {
-            true => text::encode(&mut out, &server.registry),
-            false => prometheus_text::encode(&mut out, &server.registry),
-        };
-        done.map(|()| out)
-    });
+    let with_objects = !matches!(params.get("objects"), Some("false" | "0"));
+    let written = tokio::task::spawn_blocking(move || server.registries.text(open, with_objects));
     let text = written.await.map_err(|e| ApiError::Internal(e.to_string()))?;
     let text = text.map_err(|e| ApiError::Internal(e.to_string()))?;
     let media = if open { OPEN_METRICS } else { prometheus_text::CONTENT_TYPE };

@@ -15,12 +15,12 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::gauges::{Gauges, Rows, statuses, write};
 use super::nodes;
 use super::pods::Pods;
+use super::registries::MetricRegistries;
 use crate::api::{Kind, Object, cronjob};
 use crate::store::Store;
 
 pub struct ObjectMetrics {
     store: Store,
-    pods: Pods,
     /// For schedules that name no zone.
     zone: TimeZone,
 }
@@ -32,8 +32,11 @@ impl fmt::Debug for ObjectMetrics {
 }
 
 impl ObjectMetrics {
-    pub fn new(store: Store, zone: TimeZone) -> ObjectMetrics {
-        ObjectMetrics { pods: Pods::new(store.clone()), store, zone }
+    /// Registers what is told of each object, and, with the parts, how many pods there are. Schedules that name no zone
+    /// are in `zone`.
+    pub fn register(store: Store, zone: TimeZone, registries: &mut MetricRegistries) {
+        registries.parts.register_collector(Box::new(Pods::new(store.clone())));
+        registries.objects.register_collector(Box::new(ObjectMetrics { store, zone }));
     }
 
     fn all<T>(&self, kind: Kind, one: fn(Object) -> Option<T>) -> Vec<T> {
@@ -58,8 +61,7 @@ impl Collector for ObjectMetrics {
             Object::Node(node) => Some(node),
             _ => None,
         });
-        nodes::encode(&mut encoder, &all)?;
-        self.pods.encode(&mut encoder)
+        nodes::encode(&mut encoder, &all)
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::gauges::{Gauges, write};
@@ -29,11 +30,6 @@ impl Pods {
         Pods { store, known: Mutex::default() }
     }
 
-    pub fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let counts: Vec<((String, String), i64)> = self.count().into_iter().collect();
-        write(encoder, &PODS, &counts, |((namespace, phase), _)| vec![("namespace", namespace), ("phase", phase)])
-    }
-
     fn count(&self) -> BTreeMap<(String, String), i64> {
         let mut known = self.known.lock();
         let caught_up = known.as_mut().is_some_and(|known| known.catch_up());
@@ -47,6 +43,19 @@ impl Pods {
             *known = Some(Known { watch, counts });
         }
         known.as_mut().map(Known::told).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Pods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pods").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Pods {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts: Vec<((String, String), i64)> = self.count().into_iter().collect();
+        write(&mut encoder, &PODS, &counts, |((namespace, phase), _)| vec![("namespace", namespace), ("phase", phase)])
     }
 }
 

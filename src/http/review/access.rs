@@ -61,8 +61,8 @@ fn rows() -> impl Iterator<Item = Row> {
         let parts = discovery::subresources(kind).into_iter().map(move |sub| one(info, sub.name, sub.verbs));
         std::iter::once(one(info, "", discovery::verbs(kind))).chain(parts)
     });
-    let bindings = one(&discovery::BINDINGS, "", discovery::BINDING_VERBS);
-    kinds.chain([bindings]).chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
+    let beside = discovery::BESIDE_KINDS.iter().map(move |(info, verbs)| one(info, "", verbs));
+    kinds.chain(beside).chain(super::ALL.iter().map(move |info| one(info, "", VERBS)))
 }
 
 /// `*` asks for everything, which is allowed if something is there: nobody is kept from any of it.

@@ -138,15 +138,19 @@ async fn what_an_applied_body_or_its_parameters_may_not_say() {
 }
 
 #[tokio::test]
-async fn unknown_fields_of_an_applied_body_are_what_the_client_wants() {
+async fn unknown_fields_of_an_applied_body_are_refused_and_duplicate_ones_are_what_the_client_wants() {
     let f = Fixture::new();
     let mut odd = map(json!({"x": "1"}));
     odd["foo"] = json!(1);
-    let strict = apply(&f, &at("fieldManager=a&fieldValidation=Strict"), &odd).await;
-    assert_eq!((strict.refusal().0, strict.message().contains("unknown field \"foo\"")), (400, true));
-    let warned = apply(&f, &at("fieldManager=a"), &odd).await;
-    assert_eq!(warned.warnings(), ["299 - \"unknown field \\\"foo\\\"\""]);
-    assert!(!warned.text.contains("f:foo"), "{}", warned.text);
+    let of = "failed to create typed patch object (default/m; v1, Kind=ConfigMap): ";
+    for validation in ["", "&fieldValidation=Strict", "&fieldValidation=Warn", "&fieldValidation=Ignore"] {
+        let refused = apply(&f, &at(&format!("fieldManager=a{validation}")), &odd).await;
+        assert_eq!(refused.refusal().0, 400);
+        assert_eq!(refused.message(), format!("{of}.foo: field not declared in schema"));
+    }
+    odd["metadata"]["bar"] = json!({});
+    let both = apply(&f, &at("fieldManager=a"), &odd).await.message();
+    assert!(both.starts_with(&format!("{of}errors:\n  .")) && both.contains("\n  .metadata.bar: field not"), "{both}");
     let twice = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {x: '1', x: '2'}\n";
     let path = at("fieldManager=a&fieldValidation=Strict");
     let twice = f.ask("PATCH", &path, "application/apply-patch+yaml", twice).await;

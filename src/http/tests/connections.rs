@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::http::{Access, guarded, serve};
 
-async fn served(f: &Fixture) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+pub(super) async fn served(f: &Fixture) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
     let access = Access { token: None, loopback: true };

@@ -82,3 +82,74 @@ async fn each_verb_speaks_the_words_of_its_view() {
     }
     assert_eq!(seen, ["ADDED", "MODIFIED", "MODIFIED", "DELETED"]);
 }
+
+#[tokio::test]
+async fn refusals_name_what_the_view_calls_it() {
+    let f = Fixture::new();
+    let of_both = async |name: &str| {
+        let newer = f.get(&format!("{NEWER}/{name}")).await;
+        (newer.message(), newer.json()["details"]["group"].clone(), f.get(&format!("{OLDER}/{name}")).await.message())
+    };
+    let expected = "events.events.k8s.io \"x\" not found".to_owned();
+    assert_eq!(of_both("x").await, (expected, json!("events.k8s.io"), "events \"x\" not found".to_owned()));
+    f.post(NEWER, &newer("e")).await;
+    let again = f.post(NEWER, &newer("e")).await;
+    assert_eq!(again.refusal(), (409, "AlreadyExists".to_owned()));
+    assert_eq!(again.message(), "events.events.k8s.io \"e\" already exists");
+    let mut stale = newer("e");
+    stale["metadata"]["resourceVersion"] = json!("1");
+    let stale = f.put(&format!("{NEWER}/e"), &stale).await;
+    assert!(
+        stale.message().starts_with("Operation cannot be fulfilled on events.events.k8s.io \"e\""),
+        "{}",
+        stale.text
+    );
+    let mut incomplete = newer("i");
+    incomplete["type"] = json!("Odd");
+    let invalid = f.post(NEWER, &incomplete).await;
+    assert!(invalid.message().starts_with("Event.events.k8s.io \"i\" is invalid: "), "{}", invalid.text);
+    assert_eq!(invalid.json()["details"]["kind"], "Event");
+    assert_eq!(
+        f.delete(&format!("{NEWER}/none"), &json!({})).await.message(),
+        "events.events.k8s.io \"none\" not found"
+    );
+    // What is about no Event is as everywhere.
+    let mut lost = newer("l");
+    lost["regarding"]["namespace"] = json!("none");
+    let lost = f.post("/apis/events.k8s.io/v1/namespaces/none/events", &lost).await;
+    assert_eq!(lost.message(), "namespaces \"none\" not found");
+}
+
+#[tokio::test]
+async fn an_event_is_applied_in_the_words_of_the_view() {
+    let f = Fixture::new();
+    let apply = async |query: &str, body: &Value| {
+        let path = format!("{NEWER}/e?{query}");
+        f.ask("PATCH", &path, "application/apply-patch+yaml", body.to_string()).await
+    };
+    let made = apply("fieldManager=a", &newer("e")).await;
+    assert_eq!((made.code, &made.json()["note"]), (StatusCode::CREATED, &json!("it is so")), "{}", made.text);
+    let older = f.get(&format!("{OLDER}/e")).await.json();
+    assert_eq!((&older["message"], &older["involvedObject"]["name"]), (&json!("it is so"), &json!("j")));
+    let entry = &older["metadata"]["managedFields"][0];
+    assert_eq!((&entry["manager"], &entry["operation"]), (&json!("a"), &json!("Apply")));
+    assert!(entry["fieldsV1"]["f:message"].is_object() && entry["fieldsV1"]["f:regarding"].is_null(), "{entry}");
+    let mut labelled = newer("e");
+    labelled["metadata"]["labels"] = json!({"x": "y"});
+    let changed = apply("fieldManager=a", &labelled).await;
+    assert_eq!((changed.code, &changed.json()["metadata"]["labels"]["x"]), (StatusCode::OK, &json!("y")));
+    // What this view demands, and what it does not know.
+    let mut other = newer("e");
+    other["note"] = json!("other");
+    assert_eq!(apply("fieldManager=b", &other).await.refusal(), (409, "Conflict".to_owned()));
+    let fixed = apply("fieldManager=b&force=true", &other).await;
+    assert_eq!(fixed.refusal(), (422, "Invalid".to_owned()), "the note of an Event does not change: {}", fixed.text);
+    let mut odd = newer("e");
+    odd["message"] = json!("of the other view");
+    let refused = apply("fieldManager=a", &odd).await;
+    let expected = "failed to create typed patch object (default/e; events.k8s.io/v1, Kind=Event): .message: field not \
+                    declared in schema";
+    assert_eq!((refused.refusal().0, refused.message().as_str()), (400, expected));
+    let core = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "involvedObject": {}});
+    assert_eq!(apply("fieldManager=a", &core).await.refusal().0, 400);
+}

@@ -179,6 +179,12 @@ async fn objects_are_told_by_the_names_of_kube_state_metrics() {
     ] {
         assert_eq!(f.metric(&name).await, value, "{name}");
     }
+    for accept in ["text/plain", "application/openmetrics-text;version=1.0.0"] {
+        let parts = f.get_as("/metrics?objects=false", accept).await.text;
+        assert!(!parts.contains("kube_") && parts.contains("\nkiln_store_objects{"), "{parts}");
+        assert_eq!(parts.ends_with("# EOF\n"), accept.contains("open"));
+        assert!(f.get_as("/metrics?objects=true", accept).await.text.contains("\nkube_job_info{"));
+    }
     f.delete(&format!("{JOBS}/j"), &json!({"propagationPolicy": "Background"})).await;
     assert_eq!(f.metric(&of_job("info", "")).await, None);
 }

@@ -3,7 +3,7 @@ use crate::logs::{LogId, Stream};
 
 const POD: &str = "/api/v1/namespaces/default/pods/p";
 
-async fn pod(f: &Fixture, status: Value) -> String {
+pub(super) async fn pod(f: &Fixture, status: Value) -> String {
     let spec = json!({"nodeName": "n", "restartPolicy": "Never", "containers": [{"name": "c", "image": "hello"}]});
     let made = f.post("/api/v1/namespaces/default/pods", &json!({"metadata": {"name": "p"}, "spec": spec})).await;
     assert_eq!(made.code, 201, "{}", made.text);
@@ -13,7 +13,7 @@ async fn pod(f: &Fixture, status: Value) -> String {
     made.json()["metadata"]["uid"].as_str().unwrap().to_owned()
 }
 
-fn container(state: Value, restarts: i32) -> Value {
+pub(super) fn container(state: Value, restarts: i32) -> Value {
     json!({"containerStatuses": [{"name": "c", "ready": false, "image": "hello", "imageID": "", "state": state,
         "restartCount": restarts}]})
 }

@@ -2,6 +2,7 @@
 
 mod applies;
 mod connections;
+mod dashboard;
 mod deletes;
 mod discovery;
 mod events;
@@ -13,6 +14,7 @@ mod protobuf;
 mod reviews;
 mod verbs;
 mod watches;
+mod websockets;
 
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{Api, ObjectMetrics, Server, router};
+use super::{Api, MetricRegistries, ObjectMetrics, Server, router};
 use crate::api::{Key, Kind, Object};
 use crate::clock::Clock;
 use crate::config::ServerLimits;
@@ -86,10 +88,10 @@ impl Fixture {
         let clock = Clock::manual("2026-01-02T03:04:05Z".parse().unwrap());
         let namespace = json!({"metadata": {"name": "default", "uid": "n"}});
         store.commit(Tx::new().create(Object::deserialize(Kind::Namespace, namespace).unwrap())).unwrap();
-        let mut registry = Registry::default();
-        store.register_metrics(&mut registry);
-        registry.register_collector(Box::new(ObjectMetrics::new(store.clone(), TimeZone::UTC)));
-        let server = Server::new(limits, clock.clone(), registry, Vec::new());
+        let mut registries = MetricRegistries::default();
+        store.register_metrics(&mut registries.parts);
+        ObjectMetrics::register(store.clone(), TimeZone::UTC, &mut registries);
+        let server = Server::new(limits, clock.clone(), registries, Vec::new());
         let api = Api::new(store.clone(), Logs::new(store, clock.clone()), Ids::seeded(1), server);
         Fixture { router: router(api.clone()), api, clock, _dir: dir }
     }

@@ -123,6 +123,55 @@ async fn all_three_patches_change_the_object_and_what_is_none_is_refused_with_wo
 }
 
 #[tokio::test]
+async fn what_a_patch_makes_no_object_of_is_the_fault_of_the_patch() {
+    let f = Fixture::new();
+    f.post(JOBS, &job("p")).await;
+    let patch = async |query: &str, body: Value| {
+        let path = format!("{JOBS}/p?{query}");
+        f.ask("PATCH", &path, "application/merge-patch+json", body.to_string()).await
+    };
+    let unknown = json!({"spec": {"foo": 1}});
+    let strict = patch("fieldValidation=Strict", unknown.clone()).await;
+    assert_eq!(strict.refusal(), (422, "Invalid".to_owned()));
+    let value = r#""{\"spec\":{\"foo\":1}}""#;
+    let detail = format!("Invalid value: {value}: strict decoding error: unknown field \"spec.foo\"");
+    assert_eq!(strict.message(), format!(" \"\" is invalid: patch: {detail}"));
+    let cause = json!({"reason": "FieldValueInvalid", "message": detail, "field": "patch"});
+    assert_eq!(strict.json()["details"], json!({"causes": [cause]}), "no kind: kubectl then says \"The request\"");
+    assert_eq!(
+        patch("fieldValidation=Warn", unknown.clone()).await.warnings(),
+        ["299 - \"unknown field \\\"spec.foo\\\"\""]
+    );
+    assert!(patch("fieldValidation=Ignore", unknown).await.warnings().is_empty());
+    let wrong = patch("fieldValidation=Ignore", json!({"spec": {"completions": "x".repeat(5000)}})).await;
+    assert_eq!(wrong.refusal().0, 422);
+    assert!(wrong.message().contains("must be a 32-bit integer") && wrong.text.len() < 4000, "{}", wrong.text);
+}
+
+#[tokio::test]
+async fn options_are_named_with_their_group() {
+    let f = Fixture::new();
+    f.post(JOBS, &job("o")).await;
+    let said = async |method: &str, query: &str| {
+        let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let path = if method == "POST" || query.starts_with("res") { JOBS.to_owned() } else { format!("{JOBS}/o") };
+        let answer = f.ask(method, &format!("{path}?{query}"), media, if method == "GET" { "" } else { "{}" }).await;
+        assert_eq!((answer.refusal().0, &answer.json()["details"]["group"]), (422, &json!("meta.k8s.io")));
+        answer.message().split(" is").next().unwrap().to_owned()
+    };
+    for (method, query, kind) in [
+        ("PATCH", "dryRun=x", "PatchOptions"),
+        ("PATCH", "force=true", "PatchOptions"),
+        ("POST", "fieldValidation=x", "CreateOptions"),
+        ("PUT", "dryRun=x", "UpdateOptions"),
+        ("DELETE", "propagationPolicy=x&dryRun=x", "DeleteOptions"),
+        ("GET", "resourceVersionMatch=x", "ListOptions"),
+    ] {
+        assert_eq!(said(method, query).await, format!("{kind}.meta.k8s.io \"\""), "{method} {query}");
+    }
+}
+
+#[tokio::test]
 async fn status_is_written_by_its_own_path_only() {
     let f = Fixture::new();
     let mut made = f.post(JOBS, &job("s")).await.json();

@@ -64,7 +64,11 @@ const KUBECTL: &[Row] = &[
     refused("create quota", NO_KIND, "kubectl_refused::kinds_that_are_not_served_are_refused"),
     refused("create role", NO_KIND, "kubectl_refused::kinds_that_are_not_served_are_refused"),
     refused("create rolebinding", NO_KIND, "kubectl_refused::kinds_that_are_not_served_are_refused"),
-    refused("create service", NO_KIND, "kubectl_refused::kinds_that_are_not_served_are_refused"),
+    refused(
+        "create service",
+        "pods have no ports; the list of Services is empty and cannot be written",
+        "kubectl_refused::kinds_that_are_not_served_are_refused",
+    ),
     refused("expose", "Jobs have no ports", "kubectl_refused::what_jobs_do_not_have_is_refused"),
     noting(
         "run NAME --restart=Never|OnFailure",
@@ -153,7 +157,12 @@ const KUBECTL: &[Row] = &[
     refused("autoscale", "Jobs have no scale", "kubectl_refused::what_jobs_do_not_have_is_refused"),
     // Cluster management commands.
     refused("certificate approve", NO_KIND, "kubectl_refused::kinds_that_are_not_served_are_refused"),
-    refused("cluster-info", "it asks for Services", "kubectl_refused::kinds_that_are_not_served_are_refused"),
+    works("cluster-info", "kubectl_read::what_the_server_is_and_serves"),
+    refused(
+        "cluster-info dump",
+        "it asks for ReplicationControllers and other kinds that are not served",
+        "kubectl_refused::kinds_that_are_not_served_are_refused",
+    ),
     refused(
         "top",
         "there is no metrics API; pods and Jobs carry `kiln.dev/usage`",
@@ -285,14 +294,16 @@ const DASHBOARDS: &[Row] = &[
     works("k9s: informers, followed logs", "dashboards::k9s_informers_list_and_watch_and_its_logs_follow"),
     works("Headlamp: SelfSubjectRulesReviews", "dashboards::both_ask_what_they_may_do"),
     works("Headlamp: lists, edits", "dashboards::headlamp_lists_and_edits_objects"),
-    refused(
-        "Headlamp: watches and logs by WebSocket",
-        "WebSockets are not spoken; its views are right when they are loaded and do not follow by themselves",
-        "dashboards::a_websocket_is_refused_in_words",
+    works("Headlamp: watches by WebSocket", "dashboards::headlamp_follows_changes_and_logs_by_websocket"),
+    works("Headlamp: logs by WebSocket", "dashboards::headlamp_follows_changes_and_logs_by_websocket"),
+    noting(
+        "Headlamp: its own server in between",
+        "it sends the origin of its page, so kiln must have a token (`--token-file`) and `kiln kubeconfig` must know it",
+        "dashboards::headlamps_server_is_let_in_by_the_token",
     ),
     refused(
         "a page of another origin (CORS)",
-        "requests of foreign pages are refused; Headlamp's come through its own server",
+        "requests of foreign pages are refused, also to become a WebSocket, unless they carry the token",
         "dashboards::a_page_of_another_origin_may_not_ask_even_in_advance",
     ),
 ];

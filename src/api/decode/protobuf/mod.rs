@@ -12,8 +12,8 @@
 //! a zero too; every other field is always written, so its zero is the same as nothing and is left out here, as Go's own
 //! JSON does. Messages that come in pieces are merged, and of a single value the last counts, as everywhere in protobuf.
 //!
-//! An unknown field is a newer client's: a complaint for strict decoding, unless it holds nothing but zeros. (The API server
-//! drops it unseen.) What is not protobuf, or does not have the type of its field, is refused, and nothing here panics: the
+//! An unknown field is a newer client's. The API server drops it unseen, whatever the client says of validation; here it is
+//! dropped, too, and told in a warning unless it holds nothing but zeros. What is not protobuf, or does not have the type of its field, is refused, and nothing here panics: the
 //! work is bounded by the length of the body, depth by the table, and values by [`MAX_VALUES`].
 //!
 //! Sources: apimachinery `runtime/serializer/protobuf/protobuf.go`, `runtime/generated.proto`, `apis/meta/v1/time_proto.go`.
@@ -106,7 +106,7 @@ impl<'a> Envelope<'a> {
         if let Value::Object(fields) = &mut value {
             reader.message(id, self.raw, fields)?;
         }
-        Ok(Parsed { value, duplicates: reader.into_unknown() })
+        Ok(Parsed { dropped: reader.into_unknown(), ..Parsed::from(value) })
     }
 }
 

@@ -89,7 +89,7 @@ pub fn single(body: &[u8]) -> Result<Parsed, YamlError> {
     let text = std::str::from_utf8(body).map_err(|e| whole(format!("not UTF-8: {e}")))?;
     let mut trees: Vec<Tree> = read(text)?.into_iter().filter(|tree| !tree.value.is_null()).collect();
     match (trees.len(), trees.pop()) {
-        (1, Some(tree)) => Ok(Parsed { value: tree.value, duplicates: tree.duplicates }),
+        (1, Some(tree)) => Ok(Parsed { duplicates: tree.duplicates, ..Parsed::from(tree.value) }),
         (found, _) => Err(whole(format!("must hold one document, found {found}"))),
     }
 }
