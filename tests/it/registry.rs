@@ -48,7 +48,7 @@ fn what_oras_pushes_runs_as_a_job() {
     assert_eq!(waiting["reason"], "ImagePullBackOff");
     assert!(waiting["message"].as_str().unwrap().contains("an artifact without a WebAssembly module"), "{waiting}");
     let listed = server.kubectl_ok(&["get", "modules"]);
-    assert!(listed.contains("tools/hello") && listed.contains("Artifact"), "{listed}");
+    assert!(listed.contains("tools-hello") && listed.contains("Artifact"), "{listed}");
 }
 
 /// Starts with a token, and asks nothing before it listens.
