@@ -141,7 +141,7 @@ const NAMES: &[(&str, &str)] = &[
     ("reportingController", "reportingComponent"),
 ];
 
-/// What a value of this view says, in the words of the stored Event; other than [`decode`] it leaves out what is not said.
+/// What a value of this view says, in the words of the stored Event; other than [`decode()`] it leaves out what is not said.
 /// The value has no fields that this view does not know.
 pub fn stored_words(value: Value) -> Value {
     let Value::Object(said) = value else { return value };
