@@ -136,6 +136,13 @@ FROM ?= 1
 sim: ## The seeded simulation with many seeds: make sim SEEDS=10000
 	KILN_SIM_SEEDS=$(SEEDS) KILN_SIM_FROM=$(FROM) cargo test --release --locked --test sim -- --nocapture whatever
 
+# How many modules, and the seed of the first.
+COUNT ?= 10000
+
+.PHONY: fuzz-modules
+fuzz-modules: ## Random and mutated modules, compiled and run: make fuzz-modules COUNT=10000 SEED=2
+	KILN_FUZZ_MODULES=$(COUNT) KILN_FUZZ_SEED=$(SEED) cargo test --release --locked --test it -- --nocapture random_and_mutated_modules
+
 # What to fuzz, and for how many seconds.
 OF ?= request
 FOR ?= 60
@@ -159,6 +166,10 @@ guests-check: ## Holds that the committed modules are what their sources give
 .PHONY: bench
 bench: ## How many Jobs and pods per second
 	cargo bench --locked --bench jobs
+
+.PHONY: bench-modules
+bench-modules: ## How fast modules are uploaded, compiled and loaded, and how soon kiln run starts
+	cargo bench --locked --bench modules
 
 .PHONY: bench-node
 bench-node: ## What pods take of a node, and how soon they start and stop on a busy one

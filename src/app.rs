@@ -104,7 +104,8 @@ impl App {
             wall_seconds: config.compile_cpu_seconds.saturating_mul(config::COMPILE_PATIENCE),
         });
         let directory = config.data_dir.join("modules");
-        let modules = Modules::open(&directory, sandbox.clone(), compile, store.clone(), ids.clone())?;
+        let (shared, of) = (config.shared_code.as_deref(), sandbox.clone());
+        let modules = Modules::open_with_code(&directory, shared, of, compile, store.clone(), ids.clone())?;
         let allowed = config.registries.iter().map(|host| host.parse()).collect::<Result<_, _>>()?;
         let registries = Registries::new(modules.clone(), clock.clone(), allowed, Patience::default());
         let logs = Logs::new(store.clone(), clock.clone());

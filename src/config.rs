@@ -144,6 +144,8 @@ pub struct Config {
     pub compile_cpu_seconds: u64,
     pub compile_memory_bytes: u64,
     pub collect_after: Duration,
+    /// Where compiled code is kept for all kilns that this user starts; `None`: in `data_dir`.
+    pub shared_code: Option<PathBuf>,
     pub server: ServerLimits,
 }
 
@@ -164,6 +166,7 @@ impl Config {
             compile_cpu_seconds: COMPILE_CPU_SECONDS,
             compile_memory_bytes: COMPILE_MEMORY_BYTES,
             collect_after: COLLECT_AFTER,
+            shared_code: None,
             server: ServerLimits::default(),
         }
     }

@@ -48,9 +48,11 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
         Some(_) => None,
         None => Some(tempfile::tempdir().map_err(|e| Failure::failed(format!("no temporary directory: {e}")))?),
     };
+    // What is compiled for one run is there for the next, although nothing else of it is.
+    let shared_code = temporary.is_some().then(cache_dir).flatten();
     let data_dir = args.data_dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     // Nothing that has ended is deleted while its output may still be on its way to the terminal.
-    let kept = Config { expire_jobs: false, terminated_pods: None, ..Config::new(data_dir) };
+    let kept = Config { expire_jobs: false, terminated_pods: None, shared_code, ..Config::new(data_dir) };
     let mut config = Config { max_pods: args.max_pods, ..kept };
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
@@ -74,6 +76,14 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     });
     runtime.shutdown_background();
     done
+}
+
+/// Where programs of this user keep what they can make again (XDG Base Directory Specification); relative paths are to be
+/// ignored.
+fn cache_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(base.join("kiln").join("compiled"))
 }
 
 async fn drive(app: &App, items: Vec<Item>) -> Result<u8, Failure> {

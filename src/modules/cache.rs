@@ -1,26 +1,11 @@
-//! Programs by the digest of their module: in memory, on disk, or compiled.
-//!
-//! ```text
-//!   <directory>/compiled/<engine>/<digest>.cwasm     machine code, mapped into this process and run
-//!   <directory>/compiled/<engine>/<digest>.seal      the digest of that file, and what was noted of the module
-//! ```
-//!
-//! `<engine>` differs between engines that cannot load each other's code; at the start the others are removed. The code is
-//! checked against its digest each time that it is loaded, and anything that does not fit, whether old, torn, or
-//! meddled with, is compiled again. Files are replaced by renaming and never written in place, because programs are
-//! mapped from them.
+//! Programs by the digest of their module: in memory, on disk ([`super::compiled`]), or compiled.
 //!
 //! One module is compiled at a time, in a process of its own ([`super::compiler`]), for which one thread waits: a large
 //! module takes both cores for thirty seconds. A load that needs no compilation does not wait for it. A module on which the
 //! compiler has met its limits is not tried again while this process lives.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, DirBuilder};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -30,45 +15,18 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
-use super::blobs::{BlobError, Blobs};
-use super::compiler::{CompileError, CompileIn, Order, compile_in_child};
-use super::describe::{Description, describe};
+use super::blobs::BlobError;
+use super::compiled::{Compiled, Files};
 use super::digest::Digest;
-use crate::sandbox::{LoadError, Program, Refusal, Sandbox};
+use crate::sandbox::{LoadError, Program, Refusal};
 
 /// Programs kept in memory. Each is a few kilobytes and a mapped file, of which the kernel may drop what is not used.
 const KEPT: usize = 256;
 
 /// Hopeless modules that are remembered; beyond that all are forgotten, and may be tried once more.
 const HOPELESS: usize = 1_024;
-
-/// How files end: with machine code, and with its [`Seal`].
-const CODE: &str = "cwasm";
-const SEAL: &str = "seal";
-
-/// Bytes of a seal, at most.
-const MAX_SEAL: u64 = 128 << 10;
-
-/// What was noted when a module was compiled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Compiled {
-    /// How long it took.
-    pub seconds: f64,
-    pub description: Description,
-}
-
-/// What stands beside machine code, as JSON.
-#[derive(Serialize, Deserialize)]
-struct Seal {
-    /// The digest of the code.
-    code: String,
-    #[serde(flatten)]
-    compiled: Compiled,
-}
 
 /// Why there is no program for a digest. Cheap to clone, because all who waited are told.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -142,26 +100,8 @@ struct Job {
 }
 
 impl Programs {
-    /// Opens the cache in `directory`, and removes the code of other engines.
-    pub fn open(directory: &Path, blobs: Blobs, sandbox: Sandbox, compile: CompileIn) -> Result<Programs, BlobError> {
-        let compiled = directory.join("compiled");
-        let engine = format!("{:016x}", sandbox.compatibility());
-        let own = compiled.join(&engine);
-        // Nobody else may put code here, and nobody else needs to read it.
-        DirBuilder::new().recursive(true).mode(0o700).create(&own).map_err(BlobError::io("make", &own))?;
-        // What cannot be removed only takes space.
-        for entry in fs::read_dir(&compiled).map_err(BlobError::io("list", &compiled))?.flatten() {
-            if entry.file_name() != *engine {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-        // Left unfinished by a crash.
-        for entry in fs::read_dir(&own).map_err(BlobError::io("list", &own))?.flatten() {
-            if entry.path().extension().is_none_or(|extension| extension != CODE && extension != SEAL) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
-        let files = Files { directory: own, blobs, sandbox, compile, compilations: Arc::default() };
+    /// Starts the thread that compiles what is not in `files`.
+    pub(super) fn new(files: Files) -> Result<Programs, BlobError> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let compiler = files.clone();
         thread::Builder::new()
@@ -174,7 +114,7 @@ impl Programs {
                     let _ = answer.send(compiled.unwrap_or(Err(ProgramError::GivenUp(digest))).map(Arc::new));
                 }
             })
-            .map_err(BlobError::io("start a thread for", directory))?;
+            .map_err(BlobError::io("start a thread for", files.directory()))?;
         Ok(Programs { shared: Arc::new(SharedState { files, state: Mutex::default() }), jobs, loads: Loads::new() })
     }
 
@@ -203,7 +143,7 @@ impl Programs {
 
     /// How many modules were compiled, or refused, since the start.
     pub fn compilations(&self) -> u64 {
-        self.shared.files.compilations.load(Relaxed)
+        self.shared.files.compilations()
     }
 
     pub fn register_metrics(&self, registry: &mut Registry) {
@@ -226,8 +166,7 @@ impl Programs {
 
     /// The modules of which there is compiled code. Reads a directory.
     pub(super) fn on_disk(&self) -> Vec<Digest> {
-        let names = fs::read_dir(&self.shared.files.directory).into_iter().flatten().flatten();
-        names.filter_map(|entry| Digest::from_hex(entry.path().file_stem()?.to_str()?)).collect()
+        self.shared.files.list()
     }
 
     /// Starts to load, apart from whoever asks: it goes on when they lose interest.
@@ -289,114 +228,6 @@ impl State {
         }
         self.uses += 1;
         self.kept.insert(digest, Kept { program, last_use: self.uses });
-    }
-}
-
-/// The cache on disk. Its calls block.
-#[derive(Clone)]
-struct Files {
-    directory: PathBuf,
-    blobs: Blobs,
-    sandbox: Sandbox,
-    compile: CompileIn,
-    compilations: Arc<AtomicU64>,
-}
-
-impl Files {
-    fn code(&self, digest: Digest) -> PathBuf {
-        self.directory.join(digest.hex()).with_extension(CODE)
-    }
-
-    fn seal(&self, digest: Digest) -> PathBuf {
-        self.directory.join(digest.hex()).with_extension(SEAL)
-    }
-
-    /// From disk, if what is there is whole and fits this engine.
-    fn load(&self, digest: Digest) -> Option<Program> {
-        let seal = self.read_seal(digest)?;
-        let code = fs::read(self.code(digest)).ok()?;
-        if Digest::of(&code).to_string() != seal.code {
-            tracing::warn!(%digest, "compiled code is damaged; compiling again");
-            return None;
-        }
-        match self.sandbox.load_file(&self.code(digest)) {
-            Ok(program) => Some(program),
-            Err(error) => {
-                tracing::warn!(%digest, %error, "compiled code is of no use; compiling again");
-                None
-            }
-        }
-    }
-
-    fn read_seal(&self, digest: Digest) -> Option<Seal> {
-        let mut bytes = Vec::new();
-        fs::File::open(self.seal(digest)).ok()?.take(MAX_SEAL).read_to_end(&mut bytes).ok()?;
-        let seal = serde_json::from_slice(&bytes);
-        if let Err(error) = &seal {
-            tracing::warn!(%digest, %error, "the seal of compiled code is damaged; compiling again");
-        }
-        seal.ok()
-    }
-
-    fn compile(&self, digest: Digest) -> Result<Program, ProgramError> {
-        let begun = self.sandbox.clock().instant();
-        let blob = |error| ProgramError::Blob(Arc::new(error));
-        self.compilations.fetch_add(1, Relaxed);
-        let path = self.code(digest);
-        let write = |error: io::Error| blob(BlobError::io("write", &path)(error));
-        let unfinished = NamedTempFile::new_in(&self.directory).map_err(write)?;
-        let (sealed, description) = match &self.compile {
-            CompileIn::ThisProcess => {
-                let wasm = self.blobs.read(digest).map_err(blob)?;
-                let code = self.sandbox.compile(&wasm).map_err(ProgramError::Refused)?;
-                unfinished.as_file().write_all(&code).map_err(write)?;
-                (Digest::of(&code), describe(&wasm))
-            }
-            CompileIn::Child { program, limits } => {
-                let config = self.sandbox.config();
-                let order = Order {
-                    module: self.blobs.path(digest),
-                    digest,
-                    output: unfinished.path().to_owned(),
-                    max_memory_bytes: config.max_memory_bytes,
-                    max_table_elements: config.max_table_elements,
-                    stack_bytes: config.stack_bytes,
-                };
-                match compile_in_child(program, limits, &order) {
-                    Ok(told) => told,
-                    Err(CompileError::Refused(refusal)) => return Err(ProgramError::Refused(refusal)),
-                    Err(CompileError::BadFile) => {
-                        // Says what is wrong with it; if nothing is by now, another try is due.
-                        self.blobs.read(digest).map_err(blob)?;
-                        return Err(ProgramError::GivenUp(digest));
-                    }
-                    Err(CompileError::Failed(how)) => return Err(ProgramError::NotCompiled(digest, how)),
-                }
-            }
-        };
-        // The seal last: a crash in between leaves code whose seal is missing or of other code.
-        unfinished.persist(&path).map_err(|error| write(error.error))?;
-        let seal = self.seal(digest);
-        let seconds = self.sandbox.clock().instant().saturating_duration_since(begun).as_secs_f64();
-        let noted = Seal { code: sealed.to_string(), compiled: Compiled { seconds, description } };
-        // Texts and a finite number are always JSON.
-        self.replace(&seal, &serde_json::to_vec(&noted).unwrap_or_default())
-            .map_err(|error| blob(BlobError::io("write", &seal)(error)))?;
-        self.sandbox.load_file(&path).map_err(|error| ProgramError::Load(digest, Arc::new(error)))
-    }
-
-    /// Files of mode 0600, complete or as before. Not synced: what a crash tears is seen by its seal and made again.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(&self.directory)?;
-        file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
-    }
-
-    fn remove(&self, digest: Digest) {
-        // What is not there need not be removed; what cannot be is never used without its seal.
-        let _ = fs::remove_file(self.seal(digest));
-        let _ = fs::remove_file(self.code(digest));
     }
 }
 

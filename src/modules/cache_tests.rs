@@ -1,5 +1,11 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use super::*;
-use crate::modules::compiler::CompileLimits;
+use crate::modules::blobs::Blobs;
+use crate::modules::compiled::{CODE, SEAL, Seal, Sharing};
+use crate::modules::compiler::{CompileIn, CompileLimits};
+use crate::modules::describe::Description;
 use crate::modules::testing::{PROGRAM, SANDBOX};
 
 struct Cache {
@@ -16,7 +22,12 @@ impl Cache {
 
     /// As after a restart.
     fn open(&self) -> Programs {
-        Programs::open(self.directory.path(), self.blobs.clone(), SANDBOX.clone(), CompileIn::ThisProcess).unwrap()
+        self.open_with(Sharing::Own, CompileIn::ThisProcess)
+    }
+
+    fn open_with(&self, sharing: Sharing, compile: CompileIn) -> Programs {
+        let root = self.directory.path().join("compiled");
+        Programs::new(Files::open(&root, sharing, self.blobs.clone(), SANDBOX.clone(), compile).unwrap()).unwrap()
     }
 
     fn engine(&self) -> PathBuf {
@@ -146,7 +157,7 @@ async fn a_module_on_which_the_compiler_met_its_limits_is_not_tried_again() {
         fs::write(&program, format!("#!/bin/sh\n{ending}\n")).unwrap();
         fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).unwrap();
         let compile = CompileIn::Child { program: program.clone(), limits };
-        let programs = Programs::open(cache.directory.path(), cache.blobs.clone(), SANDBOX.clone(), compile).unwrap();
+        let programs = cache.open_with(Sharing::Own, compile);
         for _ in 0..3 {
             let error = programs.get(digest).await.map(drop).unwrap_err();
             let expected = if tries == 1 { "within 7 MiB of memory" } else { "was not compiled" };
@@ -183,4 +194,35 @@ async fn memory_keeps_those_that_were_used_last() {
     state.keep(name(KEPT), program.clone());
     assert!(state.kept(name(0)).is_some() && state.kept(name(1)).is_none());
     assert_eq!(state.kept.len(), KEPT);
+}
+
+#[tokio::test]
+async fn shared_code_is_used_by_all_and_taken_away_by_none() {
+    let cache = Cache::new();
+    let digest = cache.blobs.put(PROGRAM).unwrap();
+    let stranger = cache.engine().join(".tmpabc");
+    let first = cache.open_with(Sharing::Shared, CompileIn::ThisProcess);
+    first.get(digest).await.unwrap();
+    // Another process's, which is at work.
+    fs::write(&stranger, "half").unwrap();
+    let second = cache.open_with(Sharing::Shared, CompileIn::ThisProcess);
+    second.get(digest).await.unwrap();
+    assert_eq!((second.compilations(), second.on_disk().len()), (0, 0));
+    second.forget(digest);
+    assert!(stranger.exists() && cache.files(CODE).len() == 1);
+    second.get(digest).await.unwrap();
+    assert_eq!(second.compilations(), 0);
+}
+
+#[test]
+fn a_root_where_others_may_write_is_not_shared() {
+    use std::os::unix::fs::PermissionsExt;
+    let cache = Cache::new();
+    let root = cache.directory.path().join("compiled");
+    let open =
+        |sharing| Files::open(&root, sharing, cache.blobs.clone(), SANDBOX.clone(), CompileIn::ThisProcess).map(drop);
+    open(Sharing::Shared).unwrap();
+    fs::set_permissions(&root, PermissionsExt::from_mode(0o777)).unwrap();
+    let refused = open(Sharing::Shared).unwrap_err().to_string();
+    assert!(refused.contains("others may write there"), "{refused}");
 }

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 
 use super::artifact::{self, artifact};
 use super::blobs::{BlobError, BlobWriter, Blobs};
-use super::cache::{Compiled, ProgramError};
+use super::cache::ProgramError;
+use super::compiled::Compiled;
 use super::describe::Description;
 use super::digest::Digest;
 use super::index::{Named, PutError, digest_of};

@@ -12,6 +12,7 @@ pub mod artifact;
 pub mod blobs;
 pub mod cache;
 pub mod collect;
+pub mod compiled;
 pub mod compiler;
 pub mod delete;
 pub mod describe;
@@ -37,7 +38,8 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 pub use blobs::{BlobError, BlobWriter, Blobs};
-pub use cache::{Compiled, ProgramError, Programs};
+pub use cache::{ProgramError, Programs};
+pub use compiled::{Compiled, Sharing};
 pub use compiler::{CompileIn, CompileLimits, Order, compile_here};
 pub use delete::{DeleteError, Deleted};
 pub use describe::Description;
@@ -51,6 +53,8 @@ pub use remote::{Credentials, NotAHost, Patience, PullError, Pulled, Registries,
 pub use uploads::{UploadError, Uploads};
 pub use uses::Uses;
 pub use withdraw::WithdrawError;
+
+use compiled::Files;
 
 use crate::ids::Ids;
 use crate::sandbox::{Program, Sandbox};
@@ -78,8 +82,27 @@ impl Modules {
         store: Store,
         ids: Ids,
     ) -> Result<Modules, OpenError> {
+        Modules::open_with_code(directory, None, sandbox, compile, store, ids)
+    }
+
+    /// As [`Modules::open`], with compiled code in the root `shared`, which other processes of this user use too. If it cannot
+    /// be used, that is told, and the code is kept in `directory`.
+    pub fn open_with_code(
+        directory: &Path,
+        shared: Option<&Path>,
+        sandbox: Sandbox,
+        compile: CompileIn,
+        store: Store,
+        ids: Ids,
+    ) -> Result<Modules, OpenError> {
         let blobs = Blobs::open(directory)?;
-        let programs = Programs::open(directory, blobs.clone(), sandbox, compile)?;
+        let files = |root: &Path, sharing| Files::open(root, sharing, blobs.clone(), sandbox.clone(), compile.clone());
+        let shared = shared.and_then(|root| {
+            let opened = files(root, Sharing::Shared);
+            opened.inspect_err(|error| tracing::warn!(%error, "modules are compiled anew each time")).ok()
+        });
+        let files = shared.map_or_else(|| files(&directory.join("compiled"), Sharing::Own), Ok)?;
+        let programs = Programs::new(files)?;
         let index = Index::open(store, blobs.clone(), ids)?;
         Ok(Modules { blobs, programs, index, importing: Arc::default() })
     }

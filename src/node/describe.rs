@@ -13,6 +13,9 @@ use super::vitals::{Machine, Vitals};
 /// Checked against Cargo.lock by a test.
 const RUNTIME: &str = "wasmtime://48.0.8";
 
+/// By whose clock schedules run that name no zone, on the Node: the machine's, which clients cannot know otherwise.
+pub const TIME_ZONE: &str = "kiln.dev/time-zone";
+
 /// Bytes of memory that must be left to the machine: below it, no pod is taken on (the kubelet's default).
 pub const MEMORY_RESERVE: u64 = 100 << 20;
 /// Bytes of disk that must be free: kiln's own state is on the same disk, and a store that cannot write is read-only
@@ -50,6 +53,9 @@ pub fn node(name: &str, machine: &Machine, vitals: &Vitals, max_pods: u32, befor
     let mut node = Node::default();
     node.metadata.name = Some(name.to_owned());
     node.metadata.labels = Some(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+    if !machine.time_zone.is_empty() {
+        node.metadata.annotations = Some(BTreeMap::from([(TIME_ZONE.to_owned(), machine.time_zone.clone())]));
+    }
     let address = |type_: &str, address: &str| NodeAddress { type_: type_.to_owned(), address: address.to_owned() };
     node.status = Some(NodeStatus {
         capacity: Some(resources(machine, vitals, max_pods, 0, 0)),

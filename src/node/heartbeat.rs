@@ -18,6 +18,7 @@ use k8s_openapi::api::core::v1::{Node, NodeCondition, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 
 use super::cluster::{Cluster, ReportError};
+use super::describe::TIME_ZONE;
 use super::vitals::{Machine, Vitals};
 use super::{NodeConfig, describe};
 use crate::api::lease::NODE_LEASES;
@@ -133,6 +134,10 @@ fn condition<'a>(node: &'a Node, type_: &str) -> Option<&'a NodeCondition> {
 fn next_node(stored: Option<&Node>, observed: Node, now: Timestamp) -> Option<Node> {
     let mut next = stored.cloned().unwrap_or_else(|| Node { status: None, ..observed.clone() });
     next.metadata.labels.get_or_insert_default().extend(observed.metadata.labels.unwrap_or_default());
+    match observed.metadata.annotations {
+        Some(mine) => next.metadata.annotations.get_or_insert_default().extend(mine),
+        None => drop(next.metadata.annotations.as_mut().and_then(|all| all.remove(TIME_ZONE))),
+    }
     let seen = observed.status.unwrap_or_default();
     let status = next.status.get_or_insert_default();
     status.capacity = seen.capacity;

@@ -172,3 +172,23 @@ async fn each_change_of_a_condition_is_written_once() {
     let seen = watch.next().await.unwrap();
     assert_eq!(seen.iter().map(|e| e.change).collect::<Vec<_>>(), [Change::Modified, Change::Modified]);
 }
+
+#[tokio::test]
+async fn the_node_says_by_whose_clock_schedules_run() {
+    let mut fixture = Fixture::new();
+    fixture.beat(&healthy()).await;
+    fixture.change(|node| {
+        node.metadata.annotations.get_or_insert_default().insert("example.com/mine".to_owned(), "kept".to_owned());
+    });
+    let zone =
+        |fixture: &Fixture| fixture.node().metadata.annotations.as_ref().and_then(|all| all.get(TIME_ZONE).cloned());
+    assert_eq!(zone(&fixture), None);
+    fixture.heartbeat.machine.time_zone = "Asia/Kolkata".to_owned();
+    fixture.beat(&healthy()).await;
+    assert_eq!(zone(&fixture).as_deref(), Some("Asia/Kolkata"));
+    assert_eq!(fixture.node().metadata.annotations.as_ref().unwrap()["example.com/mine"], "kept");
+    fixture.heartbeat.machine.time_zone.clear();
+    fixture.beat(&healthy()).await;
+    assert_eq!(zone(&fixture), None);
+    assert_eq!(fixture.node().metadata.annotations.as_ref().unwrap()["example.com/mine"], "kept");
+}

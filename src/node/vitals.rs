@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::tz::TimeZone;
+
 /// What does not change while kiln runs. What cannot be read is left empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -12,6 +14,8 @@ pub struct Machine {
     /// Of the firmware, or the machine id where the firmware's may not be read.
     pub system_uuid: String,
     pub os_image: String,
+    /// By whose clock schedules run that name no zone: a name of the IANA database. Empty if the machine does not say it.
+    pub time_zone: String,
 }
 
 /// What is looked at with each heartbeat.
@@ -37,6 +41,7 @@ impl Machine {
             boot_id: text("/proc/sys/kernel/random/boot_id"),
             system_uuid: if firmware.is_empty() { machine_id.clone() } else { firmware },
             os_image: pretty_name(&text("/etc/os-release")),
+            time_zone: TimeZone::try_system().unwrap_or(TimeZone::UTC).iana_name().unwrap_or_default().to_owned(),
             machine_id,
         }
     }

@@ -25,7 +25,15 @@ pub struct Compiler {
 impl Sandbox {
     /// [`Compiler::compile`], in this process.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, Refusal> {
-        self.0.compiler.compile(wasm)
+        let compiler = match self.0.compiler.get() {
+            Some(compiler) => compiler,
+            None => {
+                let failed = |error: SandboxError| Refusal::CompilerFailed { how: error.to_string() };
+                let made = Compiler::new(&self.0.config).map_err(failed)?;
+                self.0.compiler.get_or_init(|| made)
+            }
+        };
+        compiler.compile(wasm)
     }
 }
 

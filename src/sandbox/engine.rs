@@ -4,7 +4,7 @@
 //! start costs microseconds and a guest cannot take more than its slot. A second engine with the same code-generation
 //! settings and no pool only compiles; a test holds that the first accepts what the second makes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use wasmtime::component::Linker as ComponentLinker;
@@ -128,7 +128,8 @@ pub(super) struct Inner {
     pub(super) config: SandboxConfig,
     pub(super) clock: Clock,
     pub(super) runner: Linkers,
-    pub(super) compiler: Compiler,
+    /// Made when it is first needed: who compiles in other processes never does, and its linkers take milliseconds.
+    pub(super) compiler: OnceLock<Compiler>,
 }
 
 /// An engine, and what it offers to guests.
@@ -156,9 +157,8 @@ impl Sandbox {
             Ok(_) => SandboxError::Pool { slots, cause: format!("{error:#}") },
             Err(_) => SandboxError::Engine(format!("{error:#}")),
         })?;
-        let compiler = Compiler::new(&config)?;
         let ticker = Ticker::start(runner.engine.weak(), config.tick).map_err(SandboxError::Ticker)?;
-        Ok(Sandbox(Arc::new(Inner { ticker, turns: Turns::new(), config, clock, runner, compiler })))
+        Ok(Sandbox(Arc::new(Inner { ticker, turns: Turns::new(), config, clock, runner, compiler: OnceLock::new() })))
     }
 
     pub fn config(&self) -> &SandboxConfig {

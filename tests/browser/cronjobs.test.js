@@ -105,3 +105,18 @@ scene(
     await page.getByText('Every hour, UTC').waitFor();
   },
 );
+
+scene(
+  "a schedule without a zone runs by the server's clock, and its page says so",
+  { server: { env: { TZ: 'Asia/Kolkata' } }, context: { timezoneId: 'America/New_York' } },
+  async ({ server, page, open }) => {
+    await server.ask('POST', AT, cronJob('local', { schedule: '30 4 * * *' }));
+    await open('#/cronjobs/default/local');
+    await page.getByText("Every day at 04:30, Asia/Kolkata (the server's)").waitFor();
+    const first = page.getByRole('region', { name: 'Next runs' }).locator('time').first();
+    const metrics = /** @type {string} */ (await server.get('/metrics'));
+    const [, told] = /^kube_cronjob_next_schedule_time\{.*?\} (\S+)$/m.exec(metrics) ?? [];
+    assert.equal(Date.parse((await first.getAttribute('datetime')) ?? '') / 1000, Number(told));
+    assert.match(await first.innerText(), /, 04:30$/);
+  },
+);

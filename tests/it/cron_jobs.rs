@@ -242,7 +242,12 @@ fn what_is_wrong_with_a_cron_job_is_told_field_by_field() {
     ] {
         assert!(said.contains(part), "{part:?} in\n{said}");
     }
-    let run = std::process::Command::new(super::harness::KILN).arg("run").arg(&file).output().unwrap();
+    let run = std::process::Command::new(super::harness::KILN)
+        .arg("run")
+        .arg(&file)
+        .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&run.stderr).into_owned();
     assert!(run.status.code() == Some(2) && said.contains("a CronJob needs a server"), "{said}");
 }

@@ -6,8 +6,15 @@ use std::process::{Command, Output, Stdio};
 
 use super::harness::{KILN, example, example_module, guest, job};
 
+/// `kiln run`, which keeps compiled code apart from that of whoever runs the tests.
+fn command() -> Command {
+    let mut command = Command::new(KILN);
+    command.arg("run").env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+    command
+}
+
 fn run(manifest: &Path) -> Output {
-    Command::new(KILN).arg("run").arg(manifest).output().unwrap()
+    command().arg(manifest).output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -105,8 +112,7 @@ fn a_missing_module_says_where_it_was_looked_for() {
 #[test]
 fn an_interrupt_stops_the_pods_and_is_exit_code_130() {
     let dir = with(&job("s", "sleep", &["sleep", "3600"], ""), &[("sleep", example_module("sleep"))]);
-    let mut child =
-        Command::new(KILN).arg("run").arg(dir.path().join("job.yaml")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = command().arg(dir.path().join("job.yaml")).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("sleeping"), "{line}");

@@ -190,7 +190,7 @@ function columns(usersOf) {
     {
       id: 'users',
       label: 'Used by',
-      width: 'minmax(110px, 1fr)',
+      width: 'minmax(150px, 1.2fr)',
       descendingFirst: true,
       compare: by((module) => usersOf(module).jobs.length + usersOf(module).crons.length),
       make: twoLines((main, below, module) => {
