@@ -48,7 +48,7 @@ export function overview(panel, shared, signal) {
   const next = button('Next failure', () => cells.nextFailure(1), { kind: 'small', title: 'f' });
   const bar = progressBar('Completions');
   const shares = h('p', { class: 'small muted' });
-  const distributions = h('div', { class: 'columns' });
+  const distributions = h('div', { class: 'columns', hidden: true });
   const timeline = h('ol', { class: 'timeline live' });
   const about = h('div', { class: 'live' });
   const loading = h('span', { class: 'small muted' });
