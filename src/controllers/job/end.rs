@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::deadline;
 use super::indexed::{belongs, has_limit_per_index};
 use super::pods::released;
 use super::reconcile::{AT_ONCE, Sync};
@@ -33,7 +34,10 @@ impl Sync<'_> {
             return Some(cause);
         }
         if self.exceeds_backoff_limit() {
-            return Some(Cause::backoff_limit_exceeded());
+            return Some(match self.has_reached_deadline() {
+                true => Cause::deadline_exceeded(),
+                false => Cause::backoff_limit_exceeded(),
+            });
         }
         if self.deadline().is_some_and(|deadline| self.now >= deadline) {
             return Some(Cause::deadline_exceeded());
@@ -58,6 +62,13 @@ impl Sync<'_> {
             return Some(Cause::success_policy(rule));
         }
         is_complete(self.spec, self.counts()).then(Cause::completions_reached)
+    }
+
+    /// Whether a pod was stopped at the Job's deadline: that is then why the Job fails, though this pod counts as a failure, too.
+    fn has_reached_deadline(&self) -> bool {
+        let Some(deadline) = self.deadline() else { return false };
+        let held = self.pods.held.values().map(|held| &held.pod);
+        self.pods.finished.values().chain(held).any(|pod| deadline::has_stopped(deadline, pod))
     }
 
     /// Never: more failed pods than the limit. OnFailure: also when the containers of pods that are still active

@@ -107,6 +107,22 @@ fn a_deadline_ends_a_job_once_its_nodes_have_stopped_its_pods() {
 }
 
 #[test]
+fn a_pod_that_is_stopped_at_the_deadline_is_not_the_failure_too_many() {
+    let mut w = World::new(JobSpec { active_deadline_seconds: Some(5), ..spec(Some(1), 1, 0) });
+    w.settle();
+    let name = w.active()[0].clone();
+    w.place(&name);
+    w.finish(&name, false);
+    let mut stopped = w.pods[&name].clone();
+    stopped.status.as_mut().unwrap().reason = Some("DeadlineExceeded".to_owned());
+    w.set_pod(stopped);
+    // The node was a moment faster than the controller's look at the time.
+    w.settle();
+    assert_eq!(w.conditions()[1], ("Failed", "DeadlineExceeded"));
+    assert_eq!(w.numbers(), (0, 0, 1));
+}
+
+#[test]
 fn a_deadline_that_is_moved_reaches_the_pods_that_run() {
     let mut w = World::new(JobSpec { active_deadline_seconds: Some(5), ..spec(Some(1), 1, 6) });
     w.settle();
