@@ -24,7 +24,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use harness::{KILN, Server, example, example_module, guest};
+use harness::{KILN, Server, example, example_module, padded};
 use kiln::clock::Clock;
 use kiln::ids::Ids;
 use kiln::modules::{CompileIn, Modules, Reference};
@@ -50,23 +50,6 @@ fn spread(what: &str, mut numbers: Vec<f64>, unit: &str) -> f64 {
     let [least, median, most] = [numbers[0], numbers[n / 2], numbers[n - 1]];
     println!("{what}, {n} samples, {unit}: least {least:.2}, median {median:.2}, most {most:.2}");
     median
-}
-
-/// `hello` with a section of so many bytes that nobody reads.
-fn padded(bytes: usize, with: u8) -> Vec<u8> {
-    let mut wasm = guest("hello");
-    let mut size = Vec::new();
-    let mut left = bytes + 2;
-    while left >= 0x80 {
-        size.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    size.push(left as u8);
-    wasm.push(0);
-    wasm.extend(size);
-    wasm.extend([1, b'x']);
-    wasm.resize(wasm.len() + bytes, with);
-    wasm
 }
 
 fn upload(mebibytes: usize) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use wasm_encoder::Section;
 
 pub const KILN: &str = env!("CARGO_BIN_EXE_kiln");
 /// How long anything that should happen soon may take on a busy machine.
@@ -27,6 +28,13 @@ pub fn example_module(name: &str) -> Vec<u8> {
 pub fn guest(name: &str) -> Vec<u8> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(format!("{name}.wat"));
     wat::parse_file(file).unwrap()
+}
+
+/// `hello` with a section of so many bytes that nobody reads.
+pub fn padded(bytes: usize, with: u8) -> Vec<u8> {
+    let mut wasm = guest("hello");
+    wasm_encoder::CustomSection { name: "x".into(), data: vec![with; bytes].into() }.append_to(&mut wasm);
+    wasm
 }
 
 /// A Job of one container named `c`; `spec` is YAML lines of the Job's spec, indented by two.

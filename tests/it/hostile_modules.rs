@@ -16,7 +16,7 @@ use wasm_encoder::{Encode, Function, Instruction, Module, RawSection};
 use wasm_mutate::WasmMutate;
 use wasmparser::{BinaryReader, CompositeInnerType, Parser, Payload, ValType};
 
-use super::harness::{Server, example_module, guest, job};
+use super::harness::{Server, example_module, guest, job, padded};
 
 /// How long each may run, and how much later its end must have been told on a busy machine.
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -283,23 +283,6 @@ fn onion(layers: usize) -> Vec<u8> {
     inner
 }
 
-/// A program with a custom section of so many bytes.
-fn padded(bytes: usize) -> Vec<u8> {
-    let mut wasm = guest("hello");
-    let mut size = Vec::new();
-    let mut left = bytes + 2;
-    while left >= 0x80 {
-        size.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    size.push(left as u8);
-    wasm.push(0);
-    wasm.extend(size);
-    wasm.extend([1, b'x']);
-    wasm.resize(wasm.len() + bytes, 0);
-    wasm
-}
-
 #[test]
 fn the_server_takes_hostile_modules_or_refuses_them_and_is_well() {
     let limits = ["--compile-seconds", "20", "--compile-memory", "1024"];
@@ -310,7 +293,7 @@ fn the_server_takes_hostile_modules_or_refuses_them_and_is_well() {
         nested(5_000, 10),
         onion(30),
         onion(2_000),
-        padded(20 << 20),
+        padded(20 << 20, 0),
         b"\0asm\x01\0\0\0".to_vec(),
         // Sections that say that they are four gibibytes long, or have as many entries.
         b"\0asm\x01\0\0\0\x01\xff\xff\xff\xff\x0f".to_vec(),

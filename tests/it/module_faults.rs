@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::harness::{KILN, Server, example, example_module, guest, job, wait_for};
+use super::harness::{KILN, Server, example, example_module, guest, job, padded, wait_for};
 
 fn blobs(data: &Path) -> Vec<PathBuf> {
     let files = std::fs::read_dir(data.join("modules/blobs/sha256")).unwrap();
@@ -35,23 +35,6 @@ fn digest(wasm: &[u8]) -> String {
     format!("sha256:{hex}")
 }
 
-/// A program that says hello, with so many bytes of no use in it.
-fn large(bytes: usize, with: u8) -> Vec<u8> {
-    let mut data = guest("hello");
-    let mut size = Vec::new();
-    let mut left = bytes + 2;
-    while left >= 0x80 {
-        size.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    size.push(left as u8);
-    data.push(0);
-    data.extend(size);
-    data.extend([1, b'x']);
-    data.resize(data.len() + bytes, with);
-    data
-}
-
 /// Begins to send a module, and answers the connection after so many of its bytes.
 fn begin(server: &Server, name: &str, module: &[u8], sent: usize) -> TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
@@ -65,7 +48,7 @@ fn begin(server: &Server, name: &str, module: &[u8], sent: usize) -> TcpStream {
 
 #[test]
 fn killed_at_any_point_of_an_upload_the_name_means_the_old_module_or_the_new() {
-    let (old, new) = (guest("hello"), large(6 << 20, 1));
+    let (old, new) = (guest("hello"), padded(6 << 20, 1));
     let mut server = Server::start();
     server.push("pi", &old);
     let (mut seen_old, mut seen_new) = (0, 0);
@@ -115,7 +98,7 @@ fn killed_at_any_point_of_an_upload_the_name_means_the_old_module_or_the_new() {
 fn a_broken_connection_leaves_nothing_and_a_plain_retry_works() {
     let server = Server::start();
     let data = server.dir.path().join("data");
-    let module = large(2 << 20, 1);
+    let module = padded(2 << 20, 1);
     for part in [0, 1, 3] {
         drop(begin(&server, "pi", &module, module.len() * part / 4));
         wait_for("the half to go", || if unfinished(&data) == 0 { Ok(()) } else { Err(unfinished(&data)) });
@@ -219,7 +202,7 @@ fn a_full_disk_is_told_and_nothing_else_is_harmed() {
     let server = Server::start_in(dir);
     server.push("hello", &guest("hello"));
     let data = server.dir.path().join("data");
-    let too_large = large(8 << 20, 1);
+    let too_large = padded(8 << 20, 1);
     let (code, answer) = server.send("PUT", "/modules/large", "application/wasm", &too_large);
     assert_eq!((code, answer["reason"].as_str()), (507, Some("InsufficientStorage")), "{answer}");
     assert!(answer["message"].as_str().unwrap().contains("no space left on the disk"), "{answer}");
