@@ -292,7 +292,7 @@ const showKeys = () =>
   );
 $('#keys').addEventListener('click', showKeys);
 
-let wentAt = 0;
+let wentAt = -Infinity;
 addEventListener('keydown', (event) => {
   if (
     event.defaultPrevented ||
@@ -309,7 +309,7 @@ addEventListener('keydown', (event) => {
   const to = NAV.find(({ key }) => key === event.key);
   if (performance.now() - wentAt < 1500 && to) {
     location.hash = to.href;
-    wentAt = 0;
+    wentAt = -Infinity;
   } else if (event.key === 'g') {
     wentAt = performance.now();
   } else if (event.key === '?') {

@@ -77,6 +77,8 @@ fn no_request_that_the_documents_allow_or_forbid_makes_a_fault() {
             .unwrap();
         println!("{path}, {phase}: {}", assert_success(&output));
     }
+    // It may have been deleted with all others.
+    server.push_example("hello");
     server.create(&job("after", "hello", &["hello"], ""));
     assert_eq!(server.wait_for_end("after").1.0, "Complete");
 }
