@@ -95,7 +95,8 @@ impl App {
     /// Opens the state and starts everything.
     pub async fn start(config: &Config) -> Result<App, StartError> {
         let (clock, ids) = (Clock::real(), Ids::random());
-        let store = Store::open(&config.data_dir.join("store"), config.event_ring)?;
+        let open = if config.is_temporary { Store::open_temporary } else { Store::open };
+        let store = open(&config.data_dir.join("store"), config.event_ring)?;
         let sandbox_config = SandboxConfig { max_instances: config.max_pods, ..SandboxConfig::default() };
         let sandbox = Sandbox::new(sandbox_config, clock.clone())?;
         let compile = CompileIn::child(CompileLimits {

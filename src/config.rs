@@ -126,6 +126,8 @@ impl ServerLimits {
 pub struct Config {
     /// State lives here: `store/`, `modules/`, `pods/`.
     pub data_dir: PathBuf,
+    /// Whether `data_dir` is removed when this process ends, so that nothing in it need be synced.
+    pub is_temporary: bool,
     pub node_name: String,
     pub max_pods: u32,
     pub default_memory_bytes: u64,
@@ -153,6 +155,7 @@ impl Config {
     pub fn new(data_dir: PathBuf) -> Config {
         Config {
             data_dir,
+            is_temporary: false,
             node_name: "kiln".to_owned(),
             max_pods: DEFAULT_MAX_PODS,
             default_memory_bytes: DEFAULT_MEMORY_BYTES,

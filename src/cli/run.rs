@@ -53,7 +53,7 @@ pub fn run(args: RunArgs) -> Result<u8, Failure> {
     let data_dir = args.data_dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     // Nothing that has ended is deleted while its output may still be on its way to the terminal.
     let kept = Config { expire_jobs: false, terminated_pods: None, shared_code, ..Config::new(data_dir) };
-    let mut config = Config { max_pods: args.max_pods, ..kept };
+    let mut config = Config { max_pods: args.max_pods, is_temporary: temporary.is_some(), ..kept };
     args.allow.apply(&mut config)?;
     args.compile.apply(&mut config);
     let runtime = super::runtime()?;

@@ -23,6 +23,8 @@ use super::digest::Digest;
 pub struct Blobs {
     blobs: PathBuf,
     unfinished: PathBuf,
+    /// Whether the directory is gone with the process: then nothing waits for the disk.
+    is_temporary: bool,
 }
 
 /// What can go wrong with a blob.
@@ -65,7 +67,12 @@ impl Blobs {
         for path in [&blobs, &unfinished] {
             fs::create_dir_all(path).map_err(BlobError::io("make", path))?;
         }
-        Ok(Blobs { blobs, unfinished })
+        Ok(Blobs { blobs, unfinished, is_temporary: false })
+    }
+
+    /// For a directory that is removed when this process ends: blobs need not outlive it.
+    pub fn temporary(self, is_temporary: bool) -> Blobs {
+        Blobs { is_temporary, ..self }
     }
 
     /// Where the blob is, or would be.
@@ -158,11 +165,19 @@ impl Blobs {
         Ok(blobs)
     }
 
+    /// Makes the names of blobs durable.
+    fn sync_names(&self) -> Result<(), BlobError> {
+        if self.is_temporary {
+            return Ok(());
+        }
+        File::open(&self.blobs).and_then(|names| names.sync_all()).map_err(BlobError::io("sync", &self.blobs))
+    }
+
     /// Removes a blob; whether it was there.
     pub fn remove(&self, digest: Digest) -> Result<bool, BlobError> {
         let path = self.path(digest);
         match fs::remove_file(&path) {
-            Ok(()) => sync_directory(&self.blobs).map(|()| true),
+            Ok(()) => self.sync_names().map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(BlobError::io("remove", &path)(error)),
         }
@@ -210,17 +225,14 @@ impl BlobWriter {
             return Err(BlobError::Mismatch { expected, found });
         }
         let path = self.blobs.path(found);
-        self.file.as_file().sync_all().map_err(BlobError::io("sync", self.file.path()))?;
+        if !self.blobs.is_temporary {
+            self.file.as_file().sync_all().map_err(BlobError::io("sync", self.file.path()))?;
+        }
         // A crash before the rename leaves an unfinished file, which the next start removes; after it, the blob.
         self.file.persist(&path).map_err(|error| BlobError::io("name", &path)(error.error))?;
-        sync_directory(&self.blobs.blobs)?;
+        self.blobs.sync_names()?;
         Ok(found)
     }
-}
-
-/// Makes the names in a directory durable.
-fn sync_directory(path: &Path) -> Result<(), BlobError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(BlobError::io("sync", path))
 }
 
 #[cfg(test)]

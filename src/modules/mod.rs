@@ -95,7 +95,7 @@ impl Modules {
         store: Store,
         ids: Ids,
     ) -> Result<Modules, OpenError> {
-        let blobs = Blobs::open(directory)?;
+        let blobs = Blobs::open(directory)?.temporary(store.is_temporary());
         let files = |root: &Path, sharing| Files::open(root, sharing, blobs.clone(), sandbox.clone(), compile.clone());
         let shared = shared.and_then(|root| {
             let opened = files(root, Sharing::Shared);

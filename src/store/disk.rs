@@ -60,13 +60,15 @@ pub struct Disk {
     /// Our own descriptor of sled's file, for `sync_data`.
     file: File,
     blobs: Mutex<Blobs>,
+    /// Whether all this is gone with the process: then nothing waits for the disk.
+    is_temporary: bool,
     /// Holds up the committer, to play a slow disk.
     #[cfg(test)]
     pub held: Mutex<()>,
 }
 
 impl Disk {
-    pub fn open(dir: &Path) -> Result<(Disk, Loaded), OpenError> {
+    pub fn open(dir: &Path, is_temporary: bool) -> Result<(Disk, Loaded), OpenError> {
         let io = |source| OpenError::Io { path: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(io)?;
         remove_half_snapshots(dir).map_err(io)?;
@@ -76,8 +78,10 @@ impl Disk {
             other => other?,
         };
         let file = File::open(dir.join("db")).map_err(io)?;
-        // What sled creates when it opens must be found after a power cut.
-        file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(io)?;
+        if !is_temporary {
+            // What sled creates when it opens must be found after a power cut.
+            file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(io)?;
+        }
         let loaded = load(dir, &db)?;
         let mut blobs = Blobs::new(dir);
         // Those that an earlier process left are told to nobody again before they are on disk.
@@ -86,10 +90,15 @@ impl Disk {
             db,
             file,
             blobs: Mutex::new(blobs),
+            is_temporary,
             #[cfg(test)]
             held: Mutex::default(),
         };
         Ok((disk, loaded))
+    }
+
+    pub fn is_temporary(&self) -> bool {
+        self.is_temporary
     }
 
     fn write(&self, epoch: Epoch) -> Result<(), DiskFailed> {
@@ -119,6 +128,9 @@ impl Disk {
         }
         batch.insert(record::REVISION_KEY, record::seal(&epoch.revision.to_be_bytes()));
         self.db.apply_batch(batch).map_err(|e| failed(&e))?;
+        if self.is_temporary {
+            return Ok(());
+        }
         self.blobs.lock().sync().map_err(|e| failed(&e))?;
         self.db.flush().map_err(|e| failed(&e))?;
         self.file.sync_data().map_err(|e| failed(&e))

@@ -94,7 +94,17 @@ pub struct Listing {
 impl Store {
     /// Opens the store in `dir`, creating it if absent. `ring` is the number of events kept per kind for watchers.
     pub fn open(dir: &Path, ring: usize) -> Result<Store, OpenError> {
-        let (disk, loaded) = Disk::open(dir)?;
+        Store::open_as(dir, ring, false)
+    }
+
+    /// As [`Store::open`], for a directory that is removed when this process ends: what is called durable has been given to the
+    /// file system, and nobody waits until it is on disk.
+    pub fn open_temporary(dir: &Path, ring: usize) -> Result<Store, OpenError> {
+        Store::open_as(dir, ring, true)
+    }
+
+    fn open_as(dir: &Path, ring: usize, is_temporary: bool) -> Result<Store, OpenError> {
+        let (disk, loaded) = Disk::open(dir, is_temporary)?;
         let disk = Arc::new(disk);
         let revision = loaded.revision;
         let senders = || Kind::ALL.iter().map(|_| signal::Sender::new(revision)).collect::<Vec<_>>();
@@ -106,6 +116,10 @@ impl Store {
         let committer = Committer::start(disk.clone(), told)?;
         let state = RwLock::new(State::new(loaded, ring));
         Ok(Store { shared: Arc::new(Shared { state, visible, durable, durable_of, committer, disk, metrics }) })
+    }
+
+    pub fn is_temporary(&self) -> bool {
+        self.shared.disk.is_temporary()
     }
 
     /// Commits `tx`: visible to everyone in this process when this returns, on disk after [`Store::durable`].

@@ -52,6 +52,20 @@ impl Fixture {
     }
 }
 
+#[tokio::test]
+async fn a_temporary_store_is_written_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open_temporary(dir.path(), RING).unwrap();
+    let f = Fixture { store, dir };
+    let made = f.put("a", "1");
+    let mut tx = Tx::new();
+    tx.put_side(b"log".to_vec(), Bytes::from(vec![1; 300 << 10]));
+    let revision = f.store.commit(tx).unwrap().revision;
+    f.store.durable(revision).await.unwrap();
+    assert_eq!(f.store.side_records(b"log", b"log", 9).unwrap()[0].1.len(), 300 << 10);
+    assert_eq!(f.reopen().store.get(Kind::ConfigMap, &key("a")), Some(made));
+}
+
 #[test]
 fn a_commit_is_visible_at_once_and_survives_a_restart() {
     let f = Fixture::new();
