@@ -22,6 +22,20 @@ async fn a_list_has_its_kind_and_the_revision_from_which_it_can_be_watched() {
 }
 
 #[tokio::test]
+async fn a_switch_may_be_turned_off_in_any_case() {
+    let f = Fixture::new();
+    for off in ["false", "False", "FALSE", "0"] {
+        let path = format!("{MAPS}?watch={off}");
+        let list = tokio::time::timeout(Duration::from_secs(10), f.get(&path));
+        assert_eq!(list.await.expect("it is no watch").json()["kind"], "ConfigMapList", "{off}");
+    }
+    let path = format!("{MAPS}?watch=True&resourceVersionMatch=NotOlderThan&sendInitialEvents=False");
+    let mut watch = f.watch(&path, "application/json").await;
+    f.map("a", json!({})).await;
+    assert_eq!(watch.event().await, event("ADDED", "a"));
+}
+
+#[tokio::test]
 async fn a_list_comes_in_the_form_that_is_asked_for() {
     let f = Fixture::new();
     f.map("a", json!({})).await;
