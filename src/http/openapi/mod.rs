@@ -71,8 +71,13 @@ fn document_of(group: &str, version: &str) -> Document {
         "paths": all_paths,
         "components": {"schemas": all_schemas},
     }));
-    let hash = Sha256::digest(&bytes).iter().map(|b| format!("{b:02X}")).collect();
+    let hash = hash(&bytes);
     Document { path, bytes, hash }
+}
+
+/// By which a document is known to a client that has it.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02X}")).collect()
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
