@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Extension, Router};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::{Refusal, in_view, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
-    services, web,
+    services, web, yaml,
 };
 use crate::api::{ApiError, Kind, Served, module};
 
@@ -49,6 +49,7 @@ pub fn router(api: Api) -> Router {
         .merge(web::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         .fallback(|| async { Refusal::NoSuchPath })
+        .layer(from_fn(yaml::as_wanted))
         .with_state(api)
 }
 

@@ -48,6 +48,40 @@ async fn a_list_comes_in_the_form_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn whoever_wants_yaml_is_answered_in_yaml() {
+    const YAML: &str = "application/yaml";
+    let read = |answer: &Answer| {
+        assert_eq!(answer.headers["content-type"], YAML, "{}", answer.text);
+        crate::api::decode::yaml::single(answer.text.as_bytes())
+            .unwrap_or_else(|e| panic!("{e}: {}", answer.text))
+            .value
+    };
+    let f = Fixture::new();
+    let made = f.map("a", json!({"switch": "on"})).await;
+    let one = f.get_as(&format!("{MAPS}/a"), "application/json;q=0.5, application/yaml").await;
+    assert_eq!(read(&one), made);
+    assert!(one.text.starts_with("apiVersion: v1\nkind: ConfigMap\nmetadata:\n"), "{}", one.text);
+    // Longer than what is put together in one piece.
+    let long = json!({"metadata": {"name": "b"}, "data": {"lines": "x: \"y\"\n".repeat(40_000)}});
+    assert_eq!(f.post(MAPS, &long).await.code, 201);
+    assert_eq!(read(&f.get_as(MAPS, YAML).await), f.get(MAPS).await.json());
+    let table = "application/yaml;as=Table;v=v1;g=meta.k8s.io";
+    assert_eq!(read(&f.get_as(MAPS, table).await)["kind"], "Table");
+    let missing = f.get_as(&format!("{MAPS}/none"), YAML).await;
+    assert_eq!((missing.code.as_u16(), &read(&missing)["reason"]), (404, &json!("NotFound")));
+    assert_eq!(read(&f.get_as("/version", YAML).await)["major"], "1");
+    assert_eq!(f.get_as(MAPS, "application/json, application/yaml").await.json()["kind"], "ConfigMapList");
+    let watch = f.get_as(&format!("{MAPS}?watch=true"), YAML).await;
+    assert_eq!(watch.refusal(), (406, "NotAcceptable".to_owned()));
+    let head = Request::head(MAPS).header("accept", YAML).body(Body::empty()).unwrap();
+    let head = f.send(head).await;
+    assert_eq!(
+        (head.code.as_u16(), &head.headers["content-type"], head.text.as_str()),
+        (200, &YAML.parse().unwrap(), "")
+    );
+}
+
+#[tokio::test]
 async fn pages_show_one_moment_however_much_changes_between_them() {
     let f = Fixture::new();
     for name in ["a", "b", "c", "d", "e"] {
