@@ -134,6 +134,25 @@ fn long_heads_and_urls_and_bodies_are_refused_and_those_that_fit_are_not() {
 }
 
 #[test]
+fn a_client_gets_to_an_answer_that_does_not_wait_for_its_body() {
+    let server = Server::start();
+    let body = "x".repeat(2_900_000);
+    for (method, path, code) in [
+        ("POST", "/apis/apps/v1/namespaces/default/deployments", 404),
+        ("POST", "/apis/kiln.dev/v1/modules", 405),
+        ("PUT", "/version", 405),
+    ] {
+        for _ in 0..10 {
+            let mut client = Raw::open(&server);
+            let length = body.len();
+            client.send(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"));
+            client.send(&body);
+            assert_eq!(client.code(), code, "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_client_that_sends_byte_by_byte_is_cut_off_and_a_quick_one_is_not() {
     let server = limited(&["head-seconds=2", "body-seconds=2", "upload-bytes-per-second=1000"]);
     // The head.
