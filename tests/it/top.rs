@@ -124,12 +124,11 @@ fn the_node_is_shown_with_what_its_machine_uses() {
     // A pod computes, and the machine holds more than that pod does.
     let cores = u64::try_from(std::thread::available_parallelism().unwrap().get()).unwrap();
     let (cpu, memory) = (number(table[0][1], "m"), number(table[0][3], "Mi"));
-    // The system counts in hundredths of a second, so a short window may be off by some per cent.
-    assert!(cpu > 0 && cpu <= cores * 1100, "{text}");
+    // The system counts in hundredths of a second, so a short window may be off by some per cent; and where a part of a
+    // core is allowed, the number of cores is rounded.
+    assert!(cpu > 0 && cpu <= (cores + 1) * 1000, "{text}");
     assert!(memory > HELD_MIB, "{text}");
-    for column in [2, 4] {
-        assert!((0..=110).contains(&number(table[0][column], "%")), "{text}");
-    }
+    assert!(number(table[0][2], "%") <= 250 && number(table[0][4], "%") <= 100, "{text}");
     assert_eq!(rows(&server.kubectl_ok(&["top", "node", "n1"]))[0][0], "n1");
     assert_eq!(
         server.kubectl_ok(&["top", "nodes", "-l", "kubernetes.io/hostname=n1", "--no-headers"]).lines().count(),
