@@ -10,6 +10,7 @@ mod apply;
 mod base64;
 mod compress;
 mod connection;
+mod continue_token;
 mod delete;
 mod delete_collection;
 pub mod discovery;
@@ -50,6 +51,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 pub use compress::compressed;
+pub use continue_token::ContinueToken;
 pub use guard::{Access, guarded};
 pub use health::Check;
 pub use metrics::{MetricRegistries, ObjectMetrics};
