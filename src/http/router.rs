@@ -167,10 +167,11 @@ async fn group_resources(Path((group, version)): Path<(String, String)>) -> Resu
 
 async fn openapi_v2(headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-    if !accepted.any(openapi::v2::wants_protobuf) {
-        return ok(&openapi::v2::json());
+    if accepted.any(openapi::v2::wants_protobuf) {
+        published(openapi::v2::protobuf(), &headers, openapi::v2::PROTOBUF)
+    } else {
+        published(openapi::v2::json(), &headers, "application/json")
     }
-    ([(header::CONTENT_TYPE, openapi::v2::PROTOBUF)], openapi::v2::protobuf()).into_response()
 }
 
 async fn openapi_index() -> Response {
@@ -179,15 +180,21 @@ async fn openapi_index() -> Response {
 
 async fn openapi_document(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
     let document = openapi::document(&path).ok_or(Refusal::NoSuchPath)?;
+    Ok(published(document, &headers, "application/json"))
+}
+
+/// A document, unless the client has it already.
+fn published(document: &'static openapi::Document, headers: &HeaderMap, media_type: &'static str) -> Response {
     let etag = format!("\"{}\"", document.hash);
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+        return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response();
     }
     let mut response = json_response(StatusCode::OK, document.bytes.as_slice());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         response.headers_mut().insert(header::ETAG, etag);
     }
-    Ok(response)
+    response
 }
 
 /// The version of Kubernetes whose API this is, and our own.
