@@ -20,6 +20,12 @@ pub const SECTIONS: &[Section] = &[
         rows: PYTHON,
     },
     Section {
+        title: "The official JavaScript client 2, and 1.4",
+        text: "`@kubernetes/client-node`, on which Lens, Backstage and many tools are built. \
+               `tests/clients/javascript_client.mjs`, run with both versions by the tests in `tests/it/javascript.rs`.",
+        rows: JAVASCRIPT,
+    },
+    Section {
         title: "k9s and Headlamp",
         text: "Not the programs: the requests that their sources show, sent as they send them.",
         rows: DASHBOARDS,
@@ -288,6 +294,42 @@ const PYTHON: &[Row] = &[
     works("ApiException with its Status", "python_client.py::errors_have_bodies"),
     works("dynamic client", "python_client.py::the_dynamic_client"),
     works("utils.create_from_dict", "python_client.py::create_from_a_manifest"),
+];
+
+const JAVASCRIPT: &[Row] = &[
+    noting(
+        "KubeConfig, with a token",
+        "from `kiln kubeconfig --token-file FILE --embed-token`: the client reads no `tokenFile`",
+        "javascript_client.mjs::theTokenIsSent",
+    ),
+    works("VersionApi, Health, discovery", "javascript_client.mjs::versionsHealthAndDiscovery"),
+    works("create, Watch", "javascript_client.mjs::createAndWatchUntilComplete"),
+    works("Watch: bookmarks, its timeout", "javascript_client.mjs::aWatchTellsBookmarksAndItsTimeout"),
+    works("Watch of a deletion", "javascript_client.mjs::aWatchOfADeletion"),
+    works("makeInformer", "javascript_client.mjs::anInformerSeesWhatChanges"),
+    works("makeInformer, past a crash of the server", "javascript_client.mjs::anInformerSurvivesACrash"),
+    works("Log, followed too", "javascript_client.mjs::readAndFollowLogs"),
+    works("patch: strategic, merge, JSON, server-side apply, status", "javascript_client.mjs::patchInFourWays"),
+    works("replace, conflicts", "javascript_client.mjs::replaceAndConflict"),
+    works("list with limit and continue", "javascript_client.mjs::listsInPages"),
+    works("label and field selectors", "javascript_client.mjs::selectors"),
+    works("events, of both groups", "javascript_client.mjs::eventsOfAJob"),
+    works("delete with propagation, preconditions, collections", "javascript_client.mjs::deleteWithPropagation"),
+    works("CronJobs, also run by hand", "javascript_client.mjs::cronJobs"),
+    works("ConfigMaps and Secrets", "javascript_client.mjs::configMapsAndSecrets"),
+    works("all other kinds as models", "javascript_client.mjs::otherKindsAsModels"),
+    works("ApiException with its Status", "javascript_client.mjs::errorsHaveBodies"),
+    works("KubernetesObjectApi, loadAllYaml", "javascript_client.mjs::genericObjects"),
+    refused(
+        "Exec",
+        "a pod is one WASI program, without a shell; the client shows the code 501 only",
+        "javascript_client.mjs::nothingGetsIntoARunningPod",
+    ),
+    refused(
+        "Metrics, topPods",
+        "there is no metrics API; pods and Jobs carry `kiln.dev/usage`. topNodes works",
+        "javascript_client.mjs::thereAreNoMetrics",
+    ),
 ];
 
 const DASHBOARDS: &[Row] = &[
