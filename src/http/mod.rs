@@ -42,6 +42,7 @@ mod services;
 mod snapshot;
 mod socket;
 pub mod table;
+pub mod top;
 mod watch;
 mod web;
 mod websocket;
@@ -76,12 +77,13 @@ pub struct Api {
     /// Held for reading while an object is created in a namespace, for writing while the deletion of a namespace begins,
     /// so that nothing is created in one that is being deleted.
     namespaces: Arc<RwLock<()>>,
+    measures: Arc<dyn top::Measures>,
 }
 
 impl Api {
     pub fn new(store: Store, logs: Logs, ids: Ids, server: Arc<Server>) -> Api {
         let clock = server.clock.clone();
-        Api { store, logs, clock, ids, server, namespaces: Arc::default() }
+        Api { store, logs, clock, ids, server, namespaces: Arc::default(), measures: Arc::new(top::NoMeasures) }
     }
 }
 

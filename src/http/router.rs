@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::error::{Refusal, in_view, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
-    services, web,
+    services, top, web,
 };
 use crate::api::{ApiError, Kind, Served, module};
 
@@ -45,6 +45,7 @@ pub fn router(api: Api) -> Router {
     router
         .merge(review::routes())
         .merge(services::routes())
+        .merge(top::routes())
         .merge(web::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         .fallback(|| async { Refusal::NoSuchPath })

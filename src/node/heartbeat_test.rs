@@ -34,6 +34,7 @@ impl Fixture {
             node: "n".to_owned(),
             max_pods: 5,
             pods_dir: PathBuf::new(),
+            load: Arc::default(),
         }
     }
 

@@ -322,6 +322,23 @@ def the_dynamic_client():
 
 
 @check
+def what_pods_use():
+    # Two groups have pods and nodes, and each kind is found without the group as it always was.
+    dynamic_client = dynamic.DynamicClient(client.ApiClient())
+    assert dynamic_client.resources.get(api_version="v1", kind="Pod").name == "pods"
+    assert dynamic_client.resources.get(kind="Node").group_version == "v1"
+    used = dynamic_client.resources.get(api_version="metrics.k8s.io/v1beta1", kind="PodMetrics")
+    assert used.get(namespace=NAMESPACE).kind == "PodMetricsList"
+    until("the node's figures", lambda: nodes_used()["items"])
+    cpu, memory = (nodes_used()["items"][0]["usage"][of] for of in ("cpu", "memory"))
+    assert utils.parse_quantity(cpu) >= 0 and utils.parse_quantity(memory) > 1 << 20, (cpu, memory)
+
+
+def nodes_used():
+    return client.CustomObjectsApi().list_cluster_custom_object("metrics.k8s.io", "v1beta1", "nodes")
+
+
+@check
 def create_from_a_manifest():
     manifest = {
         "apiVersion": "v1",

@@ -51,5 +51,6 @@ mod registry;
 mod relay;
 mod run;
 mod server_side_apply;
+mod top;
 mod verbs;
 mod volumes;

@@ -179,7 +179,7 @@ fn referenced(schema: &Value) -> Option<&str> {
 }
 
 /// The descriptions of kiln's own types are comments, broken into lines as code is.
-fn join_lines(schemas: &mut Map<String, Value>) {
+pub(super) fn join_lines(schemas: &mut Map<String, Value>) {
     fn join(value: &mut Value) {
         match value {
             Value::Object(fields) => fields.iter_mut().for_each(|(field, value)| match (field.as_str(), value) {

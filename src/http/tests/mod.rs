@@ -12,6 +12,7 @@ mod logs;
 mod pod_actions;
 mod protobuf;
 mod reviews;
+mod top;
 mod verbs;
 mod watches;
 mod websockets;

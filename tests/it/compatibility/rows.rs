@@ -172,11 +172,14 @@ const KUBECTL: &[Row] = &[
         "it asks for ReplicationControllers and other kinds that are not served",
         "kubectl_refused::kinds_that_are_not_served_are_refused",
     ),
-    refused(
-        "top",
-        "there is no metrics API; pods and Jobs carry `kiln.dev/usage`",
-        "kubectl_refused::what_jobs_do_not_have_is_refused",
+    works("top pods", "top::pods_are_shown_with_what_they_use_until_they_end"),
+    works("top pods --containers --sort-by -l -A", "top::pods_are_shown_with_what_they_use_until_they_end"),
+    noting(
+        "top nodes",
+        "what the whole machine uses, as in a cluster",
+        "top::the_node_is_shown_with_what_its_machine_uses",
     ),
+    works("get podmetrics", "top::kubectl_tells_the_figures_from_the_pods"),
     works("cordon", "kubectl_write::a_cordoned_node_takes_no_pods"),
     works("uncordon", "kubectl_write::a_cordoned_node_takes_no_pods"),
     works("drain", "kubectl_write::a_drained_node_evicts_its_pods"),
@@ -293,6 +296,7 @@ const PYTHON: &[Row] = &[
     works("all other kinds as models", "python_client.py::other_kinds_deserialise"),
     works("ApiException with its Status", "python_client.py::errors_have_bodies"),
     works("dynamic client", "python_client.py::the_dynamic_client"),
+    works("CustomObjectsApi: metrics.k8s.io", "python_client.py::what_pods_use"),
     works("utils.create_from_dict", "python_client.py::create_from_a_manifest"),
 ];
 
@@ -333,7 +337,8 @@ const JAVASCRIPT: &[Row] = &[
 ];
 
 const DASHBOARDS: &[Row] = &[
-    works("k9s: version, discovery, no metrics", "dashboards::k9s_finds_out_what_there_is"),
+    works("k9s: version, discovery", "dashboards::k9s_finds_out_what_there_is"),
+    works("k9s, Headlamp: CPU and memory of pods and nodes", "dashboards::both_read_what_pods_and_the_node_use"),
     works("k9s: SelfSubjectAccessReviews", "dashboards::both_ask_what_they_may_do"),
     works("k9s: lists as Tables", "dashboards::k9s_lists_tables_of_every_kind"),
     works("k9s: informers, followed logs", "dashboards::k9s_informers_list_and_watch_and_its_logs_follow"),
