@@ -6,6 +6,7 @@
 //! Invariant: nothing that is not on disk leaves the process. A write answers once its revision is durable, a read
 //! once what it shows is, and watches follow the durable revision.
 
+mod accept;
 mod apply;
 mod base64;
 mod compress;
@@ -46,6 +47,7 @@ pub mod top;
 mod watch;
 mod web;
 mod websocket;
+mod yaml;
 
 use std::sync::Arc;
 

@@ -76,8 +76,7 @@ fn document_of(group: &str, version: &str) -> Document {
 }
 
 fn document_from(path: &str, bytes: Vec<u8>) -> Document {
-    let hash = Sha256::digest(&bytes).iter().map(|b| format!("{b:02X}")).collect();
-    Document { path: path.to_owned(), bytes, hash }
+    Document { path: path.to_owned(), hash: hash(&bytes), bytes }
 }
 
 /// The path items of a group and version, and the schemas that they need.
@@ -91,6 +90,11 @@ fn parts_of(group: &str, version: &str) -> (Map<String, Value>, Map<String, Valu
     reviews::add(group, version, &mut all_paths, &mut all_schemas);
     top::add(group, version, &mut all_paths, &mut all_schemas);
     (all_paths, all_schemas)
+}
+
+/// By which a document is known to a client that has it.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02X}")).collect()
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
