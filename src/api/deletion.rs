@@ -51,8 +51,8 @@ pub fn delete(object: &Object, options: &Options, now: Timestamp) -> Deletion {
     };
     let meta = marked.meta_mut();
     if let Some(propagation) = options.propagation {
-        // Pods and events own nothing, so nothing has to go or stay before them. Of a namespace all goes, and first.
-        let owns_nothing = matches!(object.kind(), Kind::Pod | Kind::Event | Kind::Namespace);
+        // Events own nothing, so nothing has to go or stay before them. Of a namespace all goes, and first.
+        let owns_nothing = matches!(object.kind(), Kind::Event | Kind::Namespace);
         set_propagation(meta, if owns_nothing { Propagation::Background } else { propagation });
     }
     let has_finalizers = meta.finalizers.as_ref().is_some_and(|f| !f.is_empty());
@@ -192,9 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_waits_for_no_dependents() {
-        let options = with(None, Some(Propagation::Foreground));
-        assert_eq!(delete(&Pod::default().into(), &options, at(0)), Deletion::Remove);
+    fn a_pod_may_own_something_too() {
+        let pod = Pod::default().into();
+        assert_eq!(delete(&pod, &with(None, Some(Propagation::Background)), at(0)), Deletion::Remove);
+        let orphaning = delete(&pod, &with(None, Some(Propagation::Orphan)), at(0));
+        assert!(matches!(orphaning, Deletion::Mark(marked) if default_propagation(&marked) == Propagation::Orphan));
     }
 
     #[test]

@@ -6,11 +6,14 @@
 //! - Orphan: an owner that waits with the finalizer `orphan` is taken out of its dependents' owner references, then
 //!   released.
 //!
+//! An owner of a kind that is not served may be anywhere: what names it stays, as in Kubernetes, where nobody can look it up.
+//!
 //! A key is the uid of an owner. Each look handles a bounded number of its dependents.
 
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::api::deletion::{self, Deletion, Options, Propagation};
 use crate::api::{Key, Kind, Object, meta, well_known};
@@ -21,7 +24,7 @@ const AT_ONCE: usize = 500;
 
 #[derive(Default)]
 pub struct GarbageCollector {
-    /// Every object that owns something or might, by uid.
+    /// Every object that owns something or might, by uid, as [`is_noted`] says; see [`GarbageCollector::owner`].
     alive: HashMap<String, Object>,
     /// The objects that name an owner, by the owner's uid.
     dependents: HashMap<String, Dependents>,
@@ -88,8 +91,10 @@ impl Controller for GarbageCollector {
         if meta::is_deleting(object.meta()) {
             queue.add_now(object.uid().to_owned());
         }
-        if can_own(object) {
+        if is_noted(object) {
             self.alive.insert(object.uid().to_owned(), object.clone());
+        } else {
+            self.alive.remove(object.uid());
         }
         for owner in owners(object) {
             let dependents = self.dependents.entry(owner.to_owned()).or_default();
@@ -125,19 +130,37 @@ impl Controller for GarbageCollector {
     }
 }
 
-/// Pods own nothing here, and there are many of them.
-fn can_own(object: &Object) -> bool {
-    !matches!(object.kind(), Kind::Pod | Kind::Event)
+/// What an owner reference leads to.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    There(&'a Object),
+    Gone,
+    /// Of a kind that is not served: nobody can say.
+    Unknown,
+}
+
+/// Whether an object is noted by its uid. There are many pods and they seldom own anything, so that those which something
+/// owns are found by name when it matters, unless they wait for what they own.
+fn is_noted(object: &Object) -> bool {
+    let waits = [well_known::FINALIZER_ORPHAN, well_known::FINALIZER_FOREGROUND];
+    match object.kind() {
+        Kind::Event => false,
+        Kind::Pod => references(object).next().is_none() || waits.iter().any(|f| meta::has_finalizer(object.meta(), f)),
+        _ => true,
+    }
+}
+
+fn references(object: &Object) -> impl Iterator<Item = &OwnerReference> {
+    object.meta().owner_references.iter().flatten()
 }
 
 fn owners(object: &Object) -> impl Iterator<Item = &str> {
-    object.meta().owner_references.iter().flatten().map(|o| o.uid.as_str())
+    references(object).map(|o| o.uid.as_str())
 }
 
 /// Whether the deletion of this owner in the foreground waits for the object.
 fn blocks(object: &Object, owner: &str) -> bool {
-    let mut references = object.meta().owner_references.iter().flatten();
-    references.any(|o| o.uid == owner && o.block_owner_deletion == Some(true))
+    references(object).any(|o| o.uid == owner && o.block_owner_deletion == Some(true))
 }
 
 fn delete(object: &Object, propagation: Propagation, now: Timestamp) -> Option<Effect> {
@@ -154,12 +177,27 @@ impl GarbageCollector {
         self.dependents.get(uid).into_iter().flat_map(|d| &d.all).filter_map(|id| self.by_key.get(id))
     }
 
+    fn owner(&self, object: &Object, by: &OwnerReference) -> Owner<'_> {
+        if let Some(owner) = self.alive.get(&by.uid) {
+            return Owner::There(owner);
+        }
+        let named = |kind| self.by_key.get(&(kind, Key::new(object.key().namespace, by.name.as_str())));
+        match Kind::from_gvk(&by.api_version, &by.kind) {
+            Some(kind @ Kind::Pod) => named(kind).filter(|pod| pod.uid() == by.uid).map_or(Owner::Gone, Owner::There),
+            Some(_) => Owner::Gone,
+            None => Owner::Unknown,
+        }
+    }
+
     /// Whether the owner is there, and does not wait for what it owns to go first.
-    fn keeps(&self, uid: &str) -> bool {
-        let waits = |owner: &Object| {
-            meta::is_deleting(owner.meta()) && meta::has_finalizer(owner.meta(), well_known::FINALIZER_FOREGROUND)
-        };
-        self.alive.get(uid).is_some_and(|owner| !waits(owner))
+    fn keeps(&self, object: &Object, by: &OwnerReference) -> bool {
+        let waits =
+            |meta: &ObjectMeta| meta::is_deleting(meta) && meta::has_finalizer(meta, well_known::FINALIZER_FOREGROUND);
+        match self.owner(object, by) {
+            Owner::There(owner) => !waits(owner.meta()),
+            Owner::Gone => false,
+            Owner::Unknown => true,
+        }
     }
 
     /// The owner is gone: its dependents go, unless another owner of theirs is there.
@@ -168,7 +206,13 @@ impl GarbageCollector {
             if plan.effects.len() >= AT_ONCE {
                 return plan.look_again(now);
             }
-            if owners(object).any(|owner| self.alive.contains_key(owner)) {
+            let kept_by = |by: &&OwnerReference| !matches!(self.owner(object, by), Owner::Gone);
+            let mut keep = references(object).filter(kept_by).map(|by| by.uid.as_str()).peekable();
+            let is_kept = keep.peek().is_some();
+            if keep.any(|owner| owner == uid) {
+                continue;
+            }
+            if is_kept {
                 plan.effects.push(Effect::Update(without_owner(object, uid)));
             } else if !meta::is_deleting(object.meta()) {
                 plan.effects.extend(delete(object, Propagation::Background, now));
@@ -193,7 +237,7 @@ impl GarbageCollector {
             if goes_on && plan.effects.len() >= AT_ONCE {
                 return plan.look_again(now);
             }
-            if goes_on && owners(object).any(|other| other != owner.uid() && self.keeps(other)) {
+            if goes_on && references(object).any(|by| by.uid != owner.uid() && self.keeps(object, by)) {
                 plan.effects.push(Effect::Update(without_owner(object, owner.uid())));
                 continue;
             }
@@ -261,6 +305,8 @@ mod tests {
         pod.metadata.name = Some(name.to_owned());
         pod.metadata.uid = Some(format!("uid-{name}"));
         let owner = |uid: &&str| OwnerReference {
+            api_version: "batch/v1".to_owned(),
+            kind: "Job".to_owned(),
             uid: (*uid).to_owned(),
             block_owner_deletion: Some(true),
             ..OwnerReference::default()
@@ -333,6 +379,56 @@ mod tests {
         let effects = f.plan();
         assert!(effects.contains(&removal(&pod("a", &["gone"]))), "{effects:?}");
         assert!(effects.contains(&Effect::Update(without_owner(&pod("b", &["gone", "job-uid"]), "gone"))));
+    }
+
+    fn owned_by(api_version: &str, kind: &str, name: &str, uid: &str) -> Object {
+        let mut map = k8s_openapi::api::core::v1::ConfigMap::default();
+        map.metadata.name = Some("map".to_owned());
+        map.metadata.uid = Some("map-uid".to_owned());
+        let (api_version, kind, name, uid) = (api_version.into(), kind.into(), name.into(), uid.into());
+        let owner = OwnerReference { api_version, kind, name, uid, ..OwnerReference::default() };
+        map.metadata.owner_references = Some(vec![owner]);
+        map.into()
+    }
+
+    #[test]
+    fn what_a_pod_owns_stays_as_long_as_the_pod() {
+        for owner in [pod("a", &[]), pod("a", &["job-uid"])] {
+            let map = owned_by("v1", "Pod", "a", "uid-a");
+            let mut f = Fixture::with(&[job(None), map.clone(), owner.clone()]);
+            assert!(f.plan().is_empty(), "whichever comes first");
+            f.see(Change::Modified, &map);
+            assert!(f.plan().is_empty());
+            f.see(Change::Deleted, &owner);
+            assert_eq!(f.plan(), [removal(&map)]);
+        }
+        let stale = owned_by("v1", "Pod", "a", "uid of another that had its name");
+        let mut f = Fixture::with(&[job(None), pod("a", &["job-uid"]), stale.clone()]);
+        assert_eq!(f.plan(), [removal(&stale)]);
+    }
+
+    #[test]
+    fn a_pod_that_is_deleted_as_the_last_waits_for_what_it_owns() {
+        let map = owned_by("v1", "Pod", "a", "uid-a");
+        let mut owner = pod("a", &["job-uid"]);
+        owner.meta_mut().finalizers = Some(vec![well_known::FINALIZER_ORPHAN.to_owned()]);
+        owner.meta_mut().deletion_timestamp = Some(meta::time(at(1)));
+        let mut f = Fixture::with(&[job(None), owner.clone(), map.clone()]);
+        let released = Effect::Update(without_finalizer(&owner, well_known::FINALIZER_ORPHAN));
+        assert_eq!(f.plan(), [Effect::Update(without_owner(&map, "uid-a")), released]);
+    }
+
+    #[test]
+    fn an_owner_of_a_kind_that_is_not_served_may_be_anywhere() {
+        let map = owned_by("argoproj.io/v1alpha1", "Workflow", "w", "w-uid");
+        assert!(Fixture::with(std::slice::from_ref(&map)).plan().is_empty());
+        let gone = owned_by("v1", "ConfigMap", "w", "w-uid");
+        assert_eq!(Fixture::with(std::slice::from_ref(&gone)).plan(), [removal(&gone)]);
+        let mut both = map.clone();
+        both.meta_mut().owner_references.as_mut().unwrap().extend(gone.meta().owner_references.clone().unwrap());
+        both.meta_mut().owner_references.as_mut().unwrap()[1].uid = "gone".to_owned();
+        let mut f = Fixture::with(std::slice::from_ref(&both));
+        assert_eq!(f.plan(), [Effect::Update(without_owner(&both, "gone"))]);
     }
 
     #[test]

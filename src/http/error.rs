@@ -309,11 +309,13 @@ pub fn json_response(code: StatusCode, body: impl Into<axum::body::Body>) -> Res
 
 /// Bytes of all warnings of one answer together: clients limit the size of headers.
 const MAX_WARNINGS: usize = 4096;
+/// Warnings of one answer: clients limit the number of headers, too, that of Python to 100 of all sorts.
+const MOST_WARNINGS: usize = 64;
 
 /// Adds a `Warning` header (RFC 7234, code 299) per text; kubectl prints them.
 pub fn add_warnings(headers: &mut HeaderMap, warnings: &[String]) {
     let mut left = MAX_WARNINGS;
-    for warning in warnings {
+    for warning in warnings.iter().take(MOST_WARNINGS) {
         let mut value = String::from("299 - \"");
         for c in warning.chars() {
             match c {
@@ -335,6 +337,16 @@ pub fn add_warnings(headers: &mut HeaderMap, warnings: &[String]) {
 mod tests {
     use super::*;
     use crate::api::{Key, Path};
+
+    #[test]
+    fn an_answer_has_fewer_headers_than_clients_can_take() {
+        let mut headers = HeaderMap::new();
+        add_warnings(&mut headers, &vec!["unknown field \"a\"".to_owned(); 100]);
+        assert_eq!(headers.len(), MOST_WARNINGS);
+        let mut long = HeaderMap::new();
+        add_warnings(&mut long, &vec!["x".repeat(1000); 100]);
+        assert_eq!(long.len(), 4);
+    }
 
     #[test]
     fn a_missing_object_is_named_by_its_resource() {

@@ -2,10 +2,10 @@
 //! (apiserver `endpoints/handlers/negotiation`).
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
 use k8s_openapi::jiff::Timestamp;
 
+use super::accept::{self, Accepted};
 use super::error::Refusal;
 use super::request::Params;
 use super::table::{self, IncludeObject, ListMeta};
@@ -28,35 +28,30 @@ impl<S: Send + Sync> FromRequestParts<S> for Form {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Form, Refusal> {
         let params = Params::from_request_parts(parts, state).await?;
-        let accept = parts.headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-        let accept: Vec<&str> = accept.collect();
-        let form = Form::choose(&accept.join(","), params.get("includeObject"))?;
+        let form = Form::choose(&accept::all(&parts.headers), params.get("includeObject"))?;
         Ok(form.of(parts.extensions.get::<Served>().copied()))
     }
 }
 
 impl Form {
     /// The first form in the list that can be served.
-    fn choose(accept: &str, include: Option<&str>) -> Result<Form, Refusal> {
-        if accept.trim().is_empty() {
+    fn choose(accept: &[Accepted], include: Option<&str>) -> Result<Form, Refusal> {
+        if accept.is_empty() {
             return Ok(Form::Object);
         }
-        for clause in accept.split(',') {
-            let mut parts = clause.split(';').map(str::trim);
-            if !matches!(parts.next(), Some("application/json" | "application/*" | "*/*")) {
+        for accepted in accept {
+            if !matches!(accepted.media.as_str(), "application/json" | "application/*" | "*/*") {
                 continue;
             }
-            let params: Vec<(&str, &str)> = parts.filter_map(|p| p.split_once('=')).collect();
-            let param = |name| params.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
-            let current = param("g") == Some("meta.k8s.io") && param("v") == Some("v1");
-            match param("as") {
+            let current = accepted.param("g") == Some("meta.k8s.io") && accepted.param("v") == Some("v1");
+            match accepted.param("as") {
                 None => return Ok(Form::Object),
                 Some("Table") if current => return Ok(Form::Table(IncludeObject::parse(include)?)),
                 Some("PartialObjectMetadata" | "PartialObjectMetadataList") if current => return Ok(Form::Metadata),
                 Some(_) => {}
             }
         }
-        Err(Refusal::NotAcceptable("application/json"))
+        Err(Refusal::NotAcceptable("application/json, application/yaml (for all but watches)"))
     }
 
     /// The same of objects that are shown in this view.
@@ -133,17 +128,30 @@ fn push(out: &mut Vec<u8>, value: &impl serde::Serialize) {
 mod tests {
     use super::*;
 
+    fn choose(accept: &str, include: Option<&str>) -> Result<Form, Refusal> {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert(axum::http::header::ACCEPT, accept.parse().unwrap());
+        Form::choose(&accept::all(&headers), include)
+    }
+
     #[test]
     fn kubectl_gets_what_it_lists_first() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,\
                      application/json";
-        assert_eq!(Form::choose(table, Some("None")), Ok(Form::Table(IncludeObject::None)));
-        assert_eq!(Form::choose("application/vnd.kubernetes.protobuf,application/json", None), Ok(Form::Object));
+        assert_eq!(choose(table, Some("None")), Ok(Form::Table(IncludeObject::None)));
+        assert_eq!(choose("application/vnd.kubernetes.protobuf,application/json", None), Ok(Form::Object));
         assert_eq!(
-            Form::choose("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", None),
+            choose("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", None),
             Ok(Form::Metadata)
         );
-        assert_eq!(Form::choose("", None), Ok(Form::Object));
-        assert!(Form::choose("text/html", None).is_err());
+        assert_eq!(choose("", None), Ok(Form::Object));
+        assert!(choose("text/html", None).is_err());
+    }
+
+    #[test]
+    fn what_is_wanted_most_wins_in_whatever_case() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        assert_eq!(choose(&format!("{table};q=0.1,Application/JSON;q=0.9"), None), Ok(Form::Object));
+        assert_eq!(choose(&format!("{table};q=0,*/*"), None), Ok(Form::Object));
     }
 }

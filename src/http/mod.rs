@@ -6,10 +6,12 @@
 //! Invariant: nothing that is not on disk leaves the process. A write answers once its revision is durable, a read
 //! once what it shows is, and watches follow the durable revision.
 
+mod accept;
 mod apply;
 mod base64;
 mod compress;
 mod connection;
+mod continue_token;
 mod delete;
 mod delete_collection;
 pub mod discovery;
@@ -45,12 +47,14 @@ pub mod top;
 mod watch;
 mod web;
 mod websocket;
+mod yaml;
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 pub use compress::compressed;
+pub use continue_token::ContinueToken;
 pub use guard::{Access, guarded};
 pub use health::Check;
 pub use metrics::{MetricRegistries, ObjectMetrics};

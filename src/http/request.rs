@@ -42,8 +42,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
         let served = *parts.extensions.get::<Served>().ok_or(Refusal::NoSuchPath)?;
         let params = RawPathParams::from_request_parts(parts, state).await.map_err(|e| Refusal::bad(e.to_string()))?;
         let get = |name| params.iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_owned());
+        // Of a client that has forgotten to fill it in; what it means is nobody's guess.
+        if params.iter().any(|(_, value)| value.is_empty()) {
+            return Err(Refusal::NoSuchPath);
+        }
         Ok(Target { kind: served.kind(), served, namespace: get("namespace"), name: get("name").unwrap_or_default() })
     }
+}
+
+/// Whether the value of a switch turns it on. `false` may be written in any case (apimachinery `Convert_Slice_string_To_bool`):
+/// older Python clients send `False`.
+pub fn is_on(value: &str) -> bool {
+    !value.eq_ignore_ascii_case("false") && value != "0"
 }
 
 /// The query parameters, in order.
@@ -65,9 +75,9 @@ impl Params {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// A switch: absent, `false` and `0` are off.
+    /// A switch, as [`is_on`] reads it; absent, it is off.
     pub fn flag(&self, name: &str) -> bool {
-        self.0.iter().any(|(n, value)| n == name && !matches!(value.as_str(), "false" | "0"))
+        self.0.iter().any(|(n, value)| n == name && is_on(value))
     }
 
     /// Whether a parameter was given, with whatever value.

@@ -4,6 +4,7 @@
 
 use axum::http::{Method, Uri};
 
+use super::request::is_on;
 use crate::api::Kind;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -134,7 +135,7 @@ fn among(words: &[&'static str], found: &str) -> Option<&'static str> {
 /// As [`super::request::Params::flag`] reads it; neither name can come percent-encoded from a client that means it.
 fn flag(uri: &Uri, name: &str) -> bool {
     let pairs = uri.query().unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.into_iter().any(|(key, value)| key == name && !matches!(value, "false" | "0"))
+    pairs.into_iter().any(|(key, value)| key == name && is_on(value))
 }
 
 #[cfg(test)]
@@ -153,6 +154,7 @@ mod tests {
             ("GET", "/api/v1/namespaces/a/pods?limit=5", "LIST", "pods", "", "namespace", Class::Read),
             ("GET", "/api/v1/pods?watch=1", "WATCH", "pods", "", "cluster", Class::Long),
             ("GET", "/api/v1/pods?watch=false", "LIST", "pods", "", "cluster", Class::Read),
+            ("GET", "/api/v1/pods?watch=False", "LIST", "pods", "", "cluster", Class::Read),
             ("GET", "/api/v1/namespaces/a/pods/p", "GET", "pods", "", "resource", Class::Read),
             ("GET", "/api/v1/namespaces/a/pods/p/log", "GET", "pods", "log", "resource", Class::Read),
             ("GET", "/api/v1/namespaces/a/pods/p/log?follow=true", "GET", "pods", "log", "resource", Class::Long),

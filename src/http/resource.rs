@@ -186,14 +186,17 @@ async fn put(request: Writing, part: Part) -> Result<Response, Refusal> {
     let manager = manager.name("UpdateOptions")?;
     let (mut object, mut warnings) = params.validation("UpdateOptions")?.apply(payload.served(target.served)?)?;
     place_in_namespace(&mut object, &target)?;
-    match object.meta().name.as_deref().filter(|name| !name.is_empty()) {
-        Some(other) if other != target.name => {
-            return Err(Refusal::bad(format!(
-                "the name of the object ({other}) does not match the name on the URL ({})",
-                target.name
-            )));
-        }
-        _ => object.meta_mut().name = Some(target.name.clone()),
+    // One that does not say what it is about would replace whatever the URL names, by an empty body with nothing.
+    let (name, sent) = (&target.name, object.meta().name.as_deref().unwrap_or_default());
+    if sent.is_empty() {
+        return Err(Refusal::bad(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if sent != name {
+        return Err(Refusal::bad(format!(
+            "the name of the object ({sent}) does not match the name on the URL ({name})"
+        )));
     }
     if part == Part::Object {
         check_unconditional(&api, &object)?;

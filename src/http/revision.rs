@@ -2,7 +2,7 @@
 //! `apis/internalversion/validation`, apiserver `storage/interfaces.go`).
 
 use super::error::Refusal;
-use super::request::Params;
+use super::request::{Params, is_on};
 use crate::api::{ApiError, FieldError, Path};
 
 /// Which state a list shows.
@@ -52,7 +52,7 @@ pub enum From {
 impl From {
     pub fn of_watch(params: &Params) -> Result<From, Refusal> {
         let revision = number(params)?;
-        let initial = params.get("sendInitialEvents").map(|text| !matches!(text, "false" | "0"));
+        let initial = params.get("sendInitialEvents").map(is_on);
         match (params.get("resourceVersionMatch"), initial) {
             (None, None) => Ok(match revision {
                 None | Some(0) => From::Everything { marked: false, not_before: 0 },

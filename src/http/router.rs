@@ -1,17 +1,18 @@
 //! Every route, on one page.
 
+use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post, put};
+use axum::routing::{MethodRouter, any, get, post, put};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::error::{Refusal, in_view, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
-    services, top, web,
+    services, top, web, yaml,
 };
 use crate::api::{ApiError, Kind, Served, module};
 
@@ -49,7 +50,13 @@ pub fn router(api: Api) -> Router {
         .merge(web::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         .fallback(|| async { Refusal::NoSuchPath })
+        .layer(from_fn(yaml::as_wanted))
         .with_state(api)
+}
+
+/// A path with and without a slash at its end, as at the API server, whose router does not look at empty parts.
+fn both(router: Router<Api>, path: &str, methods: &MethodRouter<Api>) -> Router<Api> {
+    router.route(path, methods.clone()).route(&format!("{path}/"), methods.clone())
 }
 
 fn resource_routes(served: Served) -> Router<Api> {
@@ -59,7 +66,7 @@ fn resource_routes(served: Served) -> Router<Api> {
     let all = format!("{base}/{}", info.plural);
     let mut router = Router::new();
     let collection = if info.namespaced {
-        router = router.route(&all, get(list::collection));
+        router = both(router, &all, &get(list::collection));
         format!("{base}/namespaces/{{namespace}}/{}", info.plural)
     } else {
         all
@@ -74,9 +81,9 @@ fn resource_routes(served: Served) -> Router<Api> {
     if discovery::verbs(kind).contains(&"deletecollection") {
         whole = whole.delete(delete_collection::delete_collection);
     }
-    router = router
-        .route(&collection, whole)
-        .route(&object, get(resource::get).put(resource::update).patch(resource::patch).delete(delete::delete));
+    router = both(router, &collection, &whole);
+    let one = get(resource::get).put(resource::update).patch(resource::patch).delete(delete::delete);
+    router = both(router, &object, &one);
     for sub in discovery::subresources(kind) {
         let methods = match sub.name {
             "binding" => post(pod_actions::bind),
@@ -85,7 +92,7 @@ fn resource_routes(served: Served) -> Router<Api> {
             "log" => get(pod_log::read),
             _ => get(resource::get).put(resource::update_status).patch(resource::patch_status),
         };
-        router = router.route(&format!("{object}/{}", sub.name), methods);
+        router = both(router, &format!("{object}/{}", sub.name), &methods);
     }
     if kind == Kind::Pod {
         let bindings = format!("{base}/namespaces/{{namespace}}/{}", discovery::BINDINGS.plural);
@@ -139,10 +146,27 @@ fn discovered(headers: &HeaderMap, aggregated: fn() -> Value, older: fn() -> Val
         has("g=apidiscovery.k8s.io") && has("v=v2") && has("as=APIGroupDiscoveryList")
     };
     if !accepts.into_iter().any(wants) {
-        return ok(&older());
+        let mut response = ok(&older());
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        return response;
     }
-    let mut response = ok(&aggregated());
+    let text = aggregated().to_string();
+    let mut response = tagged(headers, &openapi::hash(text.as_bytes()), text);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(discovery::AGGREGATED));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// A document of which a client may know this version already.
+fn tagged(headers: &HeaderMap, hash: &str, document: impl Into<Body>) -> Response {
+    let etag = format!("\"{hash}\"");
+    let mut response = match headers.get(header::IF_NONE_MATCH) {
+        Some(known) if known.as_bytes() == etag.as_bytes() => StatusCode::NOT_MODIFIED.into_response(),
+        _ => json_response(StatusCode::OK, document),
+    };
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
     response
 }
 
@@ -169,9 +193,15 @@ async fn group_resources(Path((group, version)): Path<(String, String)>) -> Resu
 async fn openapi_v2(headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
     if !accepted.any(openapi::v2::wants_protobuf) {
-        return ok(&openapi::v2::json());
+        let json = openapi::v2::json();
+        return tagged(&headers, &json.hash, json.bytes.as_slice());
     }
-    ([(header::CONTENT_TYPE, openapi::v2::PROTOBUF)], openapi::v2::protobuf()).into_response()
+    let protobuf = openapi::v2::protobuf();
+    let mut response = tagged(&headers, &protobuf.hash, protobuf.bytes.as_slice());
+    if response.status() == StatusCode::OK {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(openapi::v2::PROTOBUF));
+    }
+    response
 }
 
 async fn openapi_index() -> Response {
@@ -180,15 +210,7 @@ async fn openapi_index() -> Response {
 
 async fn openapi_document(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
     let document = openapi::document(&path).ok_or(Refusal::NoSuchPath)?;
-    let etag = format!("\"{}\"", document.hash);
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
-    }
-    let mut response = json_response(StatusCode::OK, document.bytes.as_slice());
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    Ok(response)
+    Ok(tagged(&headers, &document.hash, document.bytes.as_slice()))
 }
 
 /// The version of Kubernetes whose API this is, and our own.

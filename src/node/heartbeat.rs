@@ -144,11 +144,15 @@ fn next_node(stored: Option<&Node>, observed: Node, now: Timestamp) -> Option<No
         Some(mine) => next.metadata.annotations.get_or_insert_default().extend(mine),
         None => drop(next.metadata.annotations.as_mut().and_then(|all| all.remove(TIME_ZONE))),
     }
+    if next.spec.is_none() {
+        next.spec = observed.spec;
+    }
     let seen = observed.status.unwrap_or_default();
     let status = next.status.get_or_insert_default();
     status.capacity = seen.capacity;
     status.allocatable = seen.allocatable;
     status.addresses = seen.addresses;
+    status.daemon_endpoints = seen.daemon_endpoints;
     status.node_info = seen.node_info;
     let old = status.conditions.take().unwrap_or_default();
     let mut mine = seen.conditions.unwrap_or_default();

@@ -191,6 +191,32 @@ fn a_time_to_live_may_depend_on_how_the_job_ends_and_be_given_afterwards() {
 }
 
 #[test]
+fn what_pods_own_goes_with_them_and_what_a_foreign_kind_owns_stays() {
+    let server = with_running_job("owner");
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let pod = &server.pods("owner")[0]["metadata"];
+    let make = |name: &str, api_version: &str, kind: &str, owner: &Value| {
+        let owner = json!({"apiVersion": api_version, "kind": kind, "name": owner["name"], "uid": owner["uid"]});
+        let map = json!({"metadata": {"name": name, "ownerReferences": [owner]}}).to_string();
+        let (code, answer) = server.send("POST", maps, "application/json", map.as_bytes());
+        assert_eq!(code, 201, "{answer}");
+    };
+    make("of-pod", "v1", "Pod", pod);
+    make("of-workflow", "argoproj.io/v1alpha1", "Workflow", &json!({"name": "w", "uid": "w-uid"}));
+    make("of-nobody", "v1", "ConfigMap", &json!({"name": "none", "uid": "none"}));
+    let wait_for_end_of = |name: &str| {
+        let path = format!("{maps}/{name}");
+        wait_for(name, || if exists(&server, &path) { Err("still there") } else { Ok(()) });
+    };
+    wait_for_end_of("of-nobody");
+    assert!(exists(&server, &format!("{maps}/of-pod")), "its owner is there");
+    server.kubectl_ok(&["delete", "pod", pod["name"].as_str().unwrap(), "--cascade=foreground"]);
+    assert!(!exists(&server, &format!("{maps}/of-pod")), "a pod waits for what it owns if it is told to");
+    assert!(exists(&server, &format!("{maps}/of-workflow")), "nobody can say whether its owner is there");
+    server.kubectl_ok(&["delete", "job", "owner"]);
+}
+
+#[test]
 fn terminated_pods_beyond_the_threshold_go_and_stay_counted() {
     let server = Server::start_with(tempfile::tempdir().unwrap(), &["--terminated-pod-gc-threshold", "3"]);
     server.push("hello", &guest("hello"));

@@ -21,6 +21,7 @@ mod fairness;
 mod garbage;
 mod harness;
 mod hostile_modules;
+mod javascript;
 mod job_fields;
 mod jobs;
 mod kube_rs;

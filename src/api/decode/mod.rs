@@ -10,6 +10,7 @@
 //! sigs.k8s.io/json (`unknown field "spec.foo"`).
 
 pub mod json;
+mod nulls;
 pub mod object;
 pub mod path;
 pub mod protobuf;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_path_to_error::{Segment, Track};
 
+use super::nulls::Lenient;
 use super::path::{Step, describe, render, shorten};
 use super::{DecodeError, Decoded, MAX_COMPLAINTS, Parsed};
 use crate::api::kind::{Kind, KindInfo, Object};
@@ -104,7 +105,7 @@ fn type_field<'a>(value: &'a Value, field: &str) -> Result<Option<&'a str>, Deco
 
 /// The deserializer that [`track`] hands out: it notes paths, then unknown fields, then reads the value.
 type Tracking<'v, 't, 'b, 'u> =
-    serde_ignored::Deserializer<'b, 'b, serde_path_to_error::Deserializer<'t, 't, &'v Value>, IgnoredField<'u>>;
+    serde_ignored::Deserializer<'b, 'b, serde_path_to_error::Deserializer<'t, 't, Lenient<'v>>, IgnoredField<'u>>;
 type IgnoredField<'u> = Box<dyn FnMut(serde_ignored::Path<'_>) + 'u>;
 
 fn track<'v, T>(
@@ -115,7 +116,7 @@ fn track<'v, T>(
     let mut at = Track::new();
     let result = {
         let mut ignored: IgnoredField<'_> = Box::new(|path| unknown.note(&path));
-        let from = serde_path_to_error::Deserializer::new(value, &mut at);
+        let from = serde_path_to_error::Deserializer::new(Lenient(value), &mut at);
         read(serde_ignored::Deserializer::new(from, &mut ignored))
     };
     result.map_err(|error| {

@@ -24,7 +24,7 @@ use prometheus_client::encoding::prometheus_text;
 
 use super::Api;
 use super::error::Refusal;
-use super::request::Params;
+use super::request::{Params, is_on};
 use crate::api::ApiError;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -43,7 +43,7 @@ pub async fn read(State(api): State<Api>, params: Params, headers: HeaderMap) ->
     let open = wants_open_metrics(accept);
     let server = api.server.clone();
     // Thousands of Jobs are tens of thousands of lines.
-    let with_objects = !matches!(params.get("objects"), Some("false" | "0"));
+    let with_objects = params.get("objects").is_none_or(is_on);
     let written = tokio::task::spawn_blocking(move || server.registries.text(open, with_objects));
     let text = written.await.map_err(|e| ApiError::Internal(e.to_string()))?;
     let text = text.map_err(|e| ApiError::Internal(e.to_string()))?;

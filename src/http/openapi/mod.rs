@@ -1,4 +1,4 @@
-//! OpenAPI v3: `/openapi/v3` and one document per group and version.
+//! OpenAPI v3: `/openapi/v3` and one document per group and version; and v2, made of them (`v2`).
 //!
 //! kubectl reads it before each `create` and `apply`, to learn that the server checks fields itself (the
 //! `fieldValidation` parameter of PATCH), and `kubectl explain` prints its descriptions. Schemas are those of
@@ -57,9 +57,31 @@ pub fn document(path: &str) -> Option<&'static Document> {
     PUBLISHED.documents.iter().find(|d| d.path == path)
 }
 
+const TITLE: &str = "Kubernetes";
+
+fn version() -> String {
+    format!("v{}", env!("CARGO_PKG_VERSION"))
+}
+
 fn document_of(group: &str, version: &str) -> Document {
-    let kinds: Vec<_> = discovery::kinds_of(group, version).collect();
     let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+    let (paths, schemas) = parts_of(group, version);
+    let bytes = bytes(&json!({
+        "openapi": "3.0.0",
+        "info": {"title": TITLE, "version": self::version()},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }));
+    document_from(&path, bytes)
+}
+
+fn document_from(path: &str, bytes: Vec<u8>) -> Document {
+    Document { path: path.to_owned(), hash: hash(&bytes), bytes }
+}
+
+/// The path items of a group and version, and the schemas that they need.
+fn parts_of(group: &str, version: &str) -> (Map<String, Value>, Map<String, Value>) {
+    let kinds: Vec<_> = discovery::kinds_of(group, version).collect();
     let mut all_paths = Map::new();
     for &served in &kinds {
         all_paths.extend(paths::of(served));
@@ -67,14 +89,12 @@ fn document_of(group: &str, version: &str) -> Document {
     let mut all_schemas = schemas::of(&kinds);
     reviews::add(group, version, &mut all_paths, &mut all_schemas);
     top::add(group, version, &mut all_paths, &mut all_schemas);
-    let bytes = bytes(&json!({
-        "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": format!("v{}", env!("CARGO_PKG_VERSION"))},
-        "paths": all_paths,
-        "components": {"schemas": all_schemas},
-    }));
-    let hash = Sha256::digest(&bytes).iter().map(|b| format!("{b:02X}")).collect();
-    Document { path, bytes, hash }
+    (all_paths, all_schemas)
+}
+
+/// By which a document is known to a client that has it.
+pub fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02X}")).collect()
 }
 
 fn bytes(value: &Value) -> Vec<u8> {

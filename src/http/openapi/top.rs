@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{paths, schemas};
 use crate::api::kind::KindInfo;
+use crate::api::patch::schema::METADATA_ONLY;
 use crate::http::top::{NODES, PODS};
 
 /// Adds the two kinds, if they are of this group and version.
@@ -23,6 +24,9 @@ pub(super) fn add(group: &str, version: &str, all_paths: &mut Map<String, Value>
     all.extend(generator.take_definitions(true));
     schemas::join_lines(all);
     add_schemas(all);
+    for info in [&NODES, &PODS] {
+        schemas::merge_rules(all, &name(info.kind), &METADATA_ONLY);
+    }
     all.sort_keys();
 }
 

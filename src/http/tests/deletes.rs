@@ -99,7 +99,8 @@ async fn a_namespace_that_is_being_deleted_takes_nothing_new_and_goes_when_it_is
     let cause = json!({"reason": "NamespaceTerminating", "message": "namespace full is being terminated",
         "field": "metadata.namespace"});
     assert_eq!(refused.json()["details"]["causes"], json!([cause]));
-    assert_eq!(f.put(&format!("{maps}/m"), &json!({"data": {"a": "b"}})).await.code, 200, "what is there can change");
+    let changed = json!({"metadata": {"name": "m"}, "data": {"a": "b"}});
+    assert_eq!(f.put(&format!("{maps}/m"), &changed).await.code, 200, "what is there can change");
 
     let mut emptied = marked.clone();
     emptied["metadata"]["resourceVersion"] = json!("1");

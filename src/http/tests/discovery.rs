@@ -149,3 +149,23 @@ async fn both_forms_of_discovery_say_the_same() {
     plain.sort_by_key(order);
     assert_eq!(aggregated, plain);
 }
+
+#[tokio::test]
+async fn whoever_knows_the_aggregated_document_is_not_sent_it_again() {
+    let f = Fixture::new();
+    for path in ["/api", "/apis"] {
+        let first = f.get_as(path, discovery::AGGREGATED).await;
+        assert_eq!((first.code, &first.json()["kind"]), (StatusCode::OK, &json!("APIGroupDiscoveryList")));
+        let etag = &first.headers["etag"];
+        let again = Request::get(path).header("accept", discovery::AGGREGATED).header("if-none-match", etag);
+        let again = f.send(again.body(Body::empty()).unwrap()).await;
+        assert_eq!((again.code.as_u16(), again.text.as_str(), &again.headers["etag"]), (304, "", etag));
+        // The older form is another document at the same path.
+        let older = f.get(path).await;
+        assert_eq!(
+            (&first.headers["vary"], &older.headers["vary"]),
+            (&"Accept".parse().unwrap(), &"Accept".parse().unwrap())
+        );
+        assert_ne!(older.json()["kind"], "APIGroupDiscoveryList");
+    }
+}

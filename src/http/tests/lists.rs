@@ -22,6 +22,20 @@ async fn a_list_has_its_kind_and_the_revision_from_which_it_can_be_watched() {
 }
 
 #[tokio::test]
+async fn a_switch_may_be_turned_off_in_any_case() {
+    let f = Fixture::new();
+    for off in ["false", "False", "FALSE", "0"] {
+        let path = format!("{MAPS}?watch={off}");
+        let list = tokio::time::timeout(Duration::from_secs(10), f.get(&path));
+        assert_eq!(list.await.expect("it is no watch").json()["kind"], "ConfigMapList", "{off}");
+    }
+    let path = format!("{MAPS}?watch=True&resourceVersionMatch=NotOlderThan&sendInitialEvents=False");
+    let mut watch = f.watch(&path, "application/json").await;
+    f.map("a", json!({})).await;
+    assert_eq!(watch.event().await, event("ADDED", "a"));
+}
+
+#[tokio::test]
 async fn a_list_comes_in_the_form_that_is_asked_for() {
     let f = Fixture::new();
     f.map("a", json!({})).await;
@@ -31,6 +45,40 @@ async fn a_list_comes_in_the_form_that_is_asked_for() {
     let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     assert_eq!(f.get_as(MAPS, partial).await.json()["kind"], "PartialObjectMetadataList");
     assert_eq!(f.get_as(MAPS, "text/html").await.refusal(), (406, "NotAcceptable".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_wants_yaml_is_answered_in_yaml() {
+    const YAML: &str = "application/yaml";
+    let read = |answer: &Answer| {
+        assert_eq!(answer.headers["content-type"], YAML, "{}", answer.text);
+        crate::api::decode::yaml::single(answer.text.as_bytes())
+            .unwrap_or_else(|e| panic!("{e}: {}", answer.text))
+            .value
+    };
+    let f = Fixture::new();
+    let made = f.map("a", json!({"switch": "on"})).await;
+    let one = f.get_as(&format!("{MAPS}/a"), "application/json;q=0.5, application/yaml").await;
+    assert_eq!(read(&one), made);
+    assert!(one.text.starts_with("apiVersion: v1\nkind: ConfigMap\nmetadata:\n"), "{}", one.text);
+    // Longer than what is put together in one piece.
+    let long = json!({"metadata": {"name": "b"}, "data": {"lines": "x: \"y\"\n".repeat(40_000)}});
+    assert_eq!(f.post(MAPS, &long).await.code, 201);
+    assert_eq!(read(&f.get_as(MAPS, YAML).await), f.get(MAPS).await.json());
+    let table = "application/yaml;as=Table;v=v1;g=meta.k8s.io";
+    assert_eq!(read(&f.get_as(MAPS, table).await)["kind"], "Table");
+    let missing = f.get_as(&format!("{MAPS}/none"), YAML).await;
+    assert_eq!((missing.code.as_u16(), &read(&missing)["reason"]), (404, &json!("NotFound")));
+    assert_eq!(read(&f.get_as("/version", YAML).await)["major"], "1");
+    assert_eq!(f.get_as(MAPS, "application/json, application/yaml").await.json()["kind"], "ConfigMapList");
+    let watch = f.get_as(&format!("{MAPS}?watch=true"), YAML).await;
+    assert_eq!(watch.refusal(), (406, "NotAcceptable".to_owned()));
+    let head = Request::head(MAPS).header("accept", YAML).body(Body::empty()).unwrap();
+    let head = f.send(head).await;
+    assert_eq!(
+        (head.code.as_u16(), &head.headers["content-type"], head.text.as_str()),
+        (200, &YAML.parse().unwrap(), "")
+    );
 }
 
 #[tokio::test]

@@ -43,6 +43,36 @@ async fn what_is_not_there_is_said_as_kubernetes_says_it() {
 }
 
 #[tokio::test]
+async fn a_put_says_what_it_is_about() {
+    let f = Fixture::new();
+    let made = f.map("a", json!({"keep": "me"})).await;
+    for nameless in [json!({}), json!({"metadata": {"namespace": "default"}})] {
+        let answer = f.put(&format!("{MAPS}/a"), &nameless).await;
+        assert_eq!(answer.refusal(), (400, "BadRequest".to_owned()));
+        let message = "the name of the object (a based on URL) was undeterminable: name must be provided";
+        assert_eq!(answer.message(), message);
+    }
+    assert_eq!(f.put(&format!("{MAPS}/a"), &json!({"metadata": {"name": "b"}})).await.refusal().0, 400);
+    assert_eq!(f.get(&format!("{MAPS}/a")).await.json(), made);
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_is_nothing_and_an_empty_part_is_no_path() {
+    let f = Fixture::new();
+    f.map("a", json!({})).await;
+    assert_eq!(f.get(&format!("{MAPS}/")).await.json()["items"][0]["metadata"]["name"], "a");
+    assert_eq!(f.get(&format!("{MAPS}/a/")).await.json()["kind"], "ConfigMap");
+    assert_eq!(f.get("/api/v1/configmaps/").await.json()["kind"], "ConfigMapList");
+    assert_eq!(f.get("/api/v1/namespaces/default/").await.json()["kind"], "Namespace");
+    assert_eq!(f.post(&format!("{JOBS}/"), &job("j")).await.code, 201);
+    assert_eq!(f.get(&format!("{JOBS}/j/status/")).await.json()["kind"], "Job");
+    for path in ["/api/v1/namespaces//configmaps", "/api/v1/namespaces//configmaps/a", "/api/v1/namespaces//"] {
+        assert_eq!(f.get(path).await.refusal().0, 404, "{path}");
+    }
+    assert_eq!(f.post("/api/v1/namespaces//configmaps", &json!({"metadata": {"name": "a"}})).await.refusal().0, 404);
+}
+
+#[tokio::test]
 async fn unknown_fields_are_refused_warned_of_or_ignored_as_the_client_wants() {
     let f = Fixture::new();
     let mut odd = job("odd");
@@ -205,8 +235,12 @@ async fn discovery_and_version_answer() {
     assert_eq!(f.send(request.body(Body::empty()).unwrap()).await.code, 304);
     let older = f.get_as("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await;
     assert_eq!(older.headers["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-    assert!(older.text.starts_with("\n\u{3}2.0\u{12}") && older.text.contains("below /openapi/v3"), "{}", older.text);
-    assert_eq!(f.get("/openapi/v2").await.json()["swagger"], "2.0");
+    assert!(older.text.starts_with("\n\u{3}2.0\u{12}") && older.text.contains("io.k8s.api.batch.v1.Job"));
+    let json = f.get("/openapi/v2").await;
+    assert_eq!(json.json()["swagger"], "2.0");
+    assert_ne!(json.headers["etag"], older.headers["etag"]);
+    let request = Request::get("/openapi/v2").header("if-none-match", &json.headers["etag"]);
+    assert_eq!(f.send(request.body(Body::empty()).unwrap()).await.code, 304);
 }
 
 #[tokio::test]
