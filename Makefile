@@ -17,6 +17,7 @@ TOOLS := $(TARGET)/tools
 # The tests drive this kubectl, and no other that may be installed.
 export KILN_KUBECTL := $(TOOLS)/bin/kubectl
 export KILN_PYTHON_CLIENTS := $(TOOLS)/clients
+export KILN_JAVASCRIPT_CLIENTS := $(TOOLS)/javascript
 GUEST_TOOLCHAIN := $(TARGET)/guest-toolchain
 
 .PHONY: help
@@ -59,7 +60,7 @@ browser-tests: $(TOOLS)/browser.stamp
 
 # The version is part of the stamp's name, so that another version is another installation.
 .PHONY: tools
-tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp $(TOOLS)/clients.stamp $(TOOLS)/browser.stamp ## What the tests need: kubectl, clients in Python, programs for WASI, what drives a browser; under target/tools
+tools: $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp $(TOOLS)/programs.stamp $(TOOLS)/clients.stamp $(TOOLS)/javascript.stamp $(TOOLS)/browser.stamp ## What the tests need: kubectl, clients in Python and JavaScript, programs for WASI, what drives a browser; under target/tools
 
 $(TOOLS)/kubectl-$(KUBECTL_VERSION).stamp:
 	@python3 -c 'import venv, ensurepip' 2>/dev/null || { \
@@ -90,6 +91,20 @@ $(TOOLS)/clients.stamp: tests/clients/requirements.txt | $(TOOLS)/kubectl-$(KUBE
 	  --only-binary :all: --requirement tests/clients/requirements.txt
 	@touch "$@"
 
+define NODE_AND_NPM
+@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
+  && command -v npm >/dev/null || { \
+  echo "the tests need node 20.19 or later, with npm; on Debian 13 or Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+endef
+
+# The Kubernetes client that is written in JavaScript, in two versions, each file pinned. The newer one needs a newer Node
+# than Debian has, which comes with it.
+$(TOOLS)/javascript.stamp: tests/clients/package.json tests/clients/package-lock.json
+	$(NODE_AND_NPM)
+	@rm -rf "$(TOOLS)/javascript"; mkdir -p "$(TOOLS)/javascript"; cp $^ "$(TOOLS)/javascript"
+	cd "$(TOOLS)/javascript" && npm ci --silent --no-fund --no-audit --ignore-scripts
+	@touch "$@"
+
 .PHONY: screenshots
 screenshots: $(TOOLS)/browser.stamp chromium ## Makes docs/screenshots anew, from the program built now (needs pngquant and two fonts)
 	@command -v pngquant >/dev/null && fc-list | grep -q Inter && fc-list | grep -q 'JetBrains Mono' || { \
@@ -100,9 +115,7 @@ screenshots: $(TOOLS)/browser.stamp chromium ## Makes docs/screenshots anew, fro
 # What drives a browser, checks types and looks for barriers. Node finds packages beside the files that import them, and
 # nothing is to lie there: harness/tools.js asks for them here, and so do the settings of the type checker.
 $(TOOLS)/browser.stamp: tests/browser/package.json tests/browser/package-lock.json tests/browser/typecheck.sh
-	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null \
-	  && command -v npm >/dev/null || { \
-	  echo "the dashboard's tests need node 20.19 or later, with npm; on Debian 13 or Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	$(NODE_AND_NPM)
 	@rm -rf "$(TOOLS)/browser"; mkdir -p "$(TOOLS)/browser"; cp $(filter %.json,$^) "$(TOOLS)/browser"
 	cd "$(TOOLS)/browser" && npm ci --silent --no-fund --no-audit --ignore-scripts
 	tests/browser/typecheck.sh "$(TOOLS)/browser"

@@ -33,13 +33,14 @@ use crate::controllers::pod_gc::PodGc;
 use crate::controllers::service_account::ServiceAccounts;
 use crate::controllers::ttl::TtlAfterFinished;
 pub use crate::http::Access;
+use crate::http::top::{Measures, NoMeasures, PodUse};
 use crate::http::{self, Api, Check, MetricRegistries, ObjectMetrics, Server};
 use crate::ids::Ids;
 use crate::logs::Logs;
 use crate::modules::{CompileIn, CompileLimits, Modules, NotAHost, Patience, Registries};
 use crate::node::local::Local;
-use crate::node::{Node, NodeConfig, describe};
-use crate::sandbox::{Sandbox, SandboxConfig, SandboxError};
+use crate::node::{Node, NodeConfig, describe, meters};
+use crate::sandbox::{Reading, Sandbox, SandboxConfig, SandboxError};
 use crate::scheduler::Scheduler;
 use crate::store::{self, Store, Tx};
 
@@ -83,6 +84,8 @@ pub struct App {
     pub registries: Registries,
     pub clock: Clock,
     pub ids: Ids,
+    /// Who says what pods and the machine use.
+    measures: Arc<dyn Measures>,
     /// What all requests share; made last, of what the other parts tell.
     server: Arc<Server>,
     stop: CancellationToken,
@@ -122,6 +125,7 @@ impl App {
         let node_name = keep_node_name(config).map_err(StartError::NodeName)?;
         let mut app = App {
             server: Server::new(config.server.clone(), clock.clone(), Registry::default(), Vec::new()),
+            measures: Arc::new(NoMeasures),
             store,
             logs,
             modules,
@@ -189,6 +193,7 @@ impl App {
             let (clock, guests) = (clock.clone(), guests.handle().clone());
             let node = Node::new(cluster, registries, sandbox, logs, clock, node_config, guests);
             node.register_metrics(&mut metrics.parts);
+            self.measures = Arc::new(OfNode(node.measures()));
             self.tasks.spawn(node.run(self.stop.clone()));
         }
         (metrics, loops)
@@ -210,6 +215,7 @@ impl App {
     ) -> impl Future<Output = ()> + Send + use<> {
         let server = self.server.clone();
         let api = Api::new(self.store.clone(), self.logs.clone(), self.ids.clone(), server.clone());
+        let api = api.measured_by(self.measures.clone());
         let registry = http::registry::routes(self.modules.clone(), self.ids.clone(), server.clone());
         let routes =
             http::router(api).merge(http::modules::routes(self.modules.clone(), server.clone())).merge(registry);
@@ -250,6 +256,29 @@ impl App {
     /// Creates an object as the API would: named, completed, validated, committed.
     pub fn create(&self, object: Object) -> Result<Object, ApiError> {
         create(&self.store, object, self.clock.now(), &self.ids)
+    }
+}
+
+/// The node's answers, in the words of `http`.
+struct OfNode(meters::Measures);
+
+impl Measures for OfNode {
+    fn pods(&self) -> Vec<PodUse> {
+        self.0.pods().into_iter().map(OfNode::told).collect()
+    }
+
+    fn pod(&self, uid: &str) -> Option<PodUse> {
+        self.0.pod(uid).map(OfNode::told)
+    }
+
+    fn node(&self, name: &str) -> Option<Reading> {
+        self.0.node(name)
+    }
+}
+
+impl OfNode {
+    fn told(used: meters::PodUse) -> PodUse {
+        PodUse { key: Key::new(used.namespace, used.name), uid: used.uid, containers: used.containers }
     }
 }
 

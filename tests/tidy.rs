@@ -40,7 +40,10 @@ const TABLE: &[(&str, &[&[&str]])] = &[
             &["control::Note", "control::NoteType", "control::Recorder"],
         ],
     ),
-    ("http", &[&["api", "clock", "config", "ids", "logs", "modules", "sandbox::ProgramKind", "store"]]),
+    (
+        "http",
+        &[&["api", "clock", "config", "ids", "logs", "modules", "sandbox::ProgramKind", "sandbox::Reading", "store"]],
+    ),
     (
         "app",
         &[

@@ -24,6 +24,7 @@ use crate::api::module;
 use crate::api::names;
 use crate::api::namespace;
 use crate::api::node::validate_node;
+use crate::api::plain;
 use crate::api::pod;
 use crate::api::service_account::validate_service_account;
 use crate::api::validate_meta::{self, semantically_equal};
@@ -418,7 +419,8 @@ fn same_uid(old: &Object, new: &Object) -> Result<(), ApiError> {
     Err(ApiError::Conflict { kind: old.kind(), key: old.key(), detail })
 }
 
-fn finish(object: Object, faults: Vec<FieldError>) -> Result<Object, ApiError> {
+fn finish(mut object: Object, faults: Vec<FieldError>) -> Result<Object, ApiError> {
+    plain::fill(&mut object);
     ApiError::check(object.kind(), object.meta().name.as_deref().unwrap_or_default(), faults)?;
     Ok(object)
 }

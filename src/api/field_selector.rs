@@ -94,6 +94,12 @@ impl FieldSelector {
         FieldSelector::compile_as(Served::Stored(kind), text)
     }
 
+    /// Of what has no fields to select by but its name and namespace, whatever it is.
+    pub fn of_metadata(text: &str) -> Result<FieldSelector, ApiError> {
+        // Has no others either.
+        FieldSelector::compile(Kind::ConfigMap, text)
+    }
+
     /// As [`FieldSelector::compile`], with the names that fields have in this view.
     pub fn compile_as(served: Served, text: &str) -> Result<FieldSelector, ApiError> {
         let kind = served.kind();

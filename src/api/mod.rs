@@ -22,6 +22,7 @@ pub mod names;
 pub mod namespace;
 pub mod node;
 pub mod patch;
+pub mod plain;
 pub mod pod;
 pub mod quantity;
 pub mod selector;

@@ -38,6 +38,16 @@ pub enum QuantityError {
 impl Quantity {
     pub const ZERO: Quantity = Quantity { nanos: 0, format: Format::Decimal };
 
+    /// So many billionths of a unit; of cores, the `n` of `123456n`.
+    pub fn nanos(nanos: u64) -> Quantity {
+        Quantity { nanos: i128::from(nanos), format: Format::Decimal }
+    }
+
+    /// So many bytes, written with `Ki`, `Mi` and so on where they are whole.
+    pub fn bytes(bytes: u64) -> Quantity {
+        Quantity { nanos: (i128::from(bytes) * NANO).min(MAX), format: Format::Binary }
+    }
+
     pub fn parse(text: &str) -> Result<Quantity, QuantityError> {
         let (negative, rest) = match text.as_bytes().first() {
             Some(b'-') => (true, &text[1..]),

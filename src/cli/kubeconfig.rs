@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use ureq::http::Uri;
 
-use super::{Failure, exit};
+use super::{Failure, exit, serve};
 
 /// Print a kubeconfig for a kiln server
 #[derive(Args, Clone, Debug)]
@@ -17,9 +17,12 @@ pub struct KubeconfigArgs {
     /// The server's address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
-    /// A file that holds the token to show to the server; clients read it, it is not copied
+    /// A file that holds the token to show to the server; clients read it themselves
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Copy the token, for clients that read no file of it, such as the official one for JavaScript
+    #[arg(long, requires = "token_file")]
+    embed_token: bool,
     /// What cluster, user and context are called
     #[arg(long, default_value = "kiln")]
     name: String,
@@ -37,7 +40,12 @@ pub fn run(args: &KubeconfigArgs) -> Result<u8, Failure> {
              --token, or put a proxy with TLS in front of the server"
         );
     }
-    let text = serde_yaml::to_string(&document(args, token_file.as_deref())).map_err(Failure::failed)?;
+    let user = match &token_file {
+        Some(file) if args.embed_token => json!({"token": serve::read_token(file)?}),
+        Some(file) => json!({"tokenFile": file}),
+        None => json!({}),
+    };
+    let text = serde_yaml::to_string(&document(args, &uri, user)).map_err(Failure::failed)?;
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::failed)?;
     Ok(exit::OK)
 }
@@ -54,13 +62,17 @@ fn absolute(file: &Path) -> Result<PathBuf, Failure> {
     file.canonicalize().map_err(|e| Failure::usage(format!("--token-file {}: {e}", file.display())))
 }
 
-fn document(args: &KubeconfigArgs, token_file: Option<&Path>) -> Value {
+fn document(args: &KubeconfigArgs, uri: &Uri, user: Value) -> Value {
     let name = &args.name;
-    let user = token_file.map_or(json!({}), |file| json!({"tokenFile": file}));
+    let mut cluster = json!({"server": args.server.trim_end_matches('/')});
+    if uri.scheme_str() == Some("http") {
+        // There is no certificate to check, and the official client for JavaScript speaks plain HTTP only if told so.
+        cluster["insecure-skip-tls-verify"] = json!(true);
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": args.server.trim_end_matches('/')}}],
+        "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": name, "user": user}],
         "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": args.namespace}}],
         "current-context": name,

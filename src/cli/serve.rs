@@ -137,7 +137,8 @@ fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|e| Failure::failed(format!("cannot listen for signals: {e}")))
 }
 
-fn read_token(file: &Path) -> Result<String, Failure> {
+/// The token in a file: one line.
+pub(super) fn read_token(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file).map_err(|e| Failure::usage(format!("{}: {e}", file.display())))?;
     let token = text.trim();
     if token.len() < SHORTEST_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{review, services};
+use super::{review, services, top};
 use crate::api::kind::KindInfo;
 use crate::api::{Kind, Served};
 
@@ -40,8 +40,13 @@ pub const BINDINGS: KindInfo = KindInfo {
 };
 pub const BINDING_VERBS: &[&str] = &["create"];
 
-/// Resources of the core group that are no kinds of the table, with their verbs.
-pub const BESIDE_KINDS: &[(&KindInfo, &[&str])] = &[(&BINDINGS, BINDING_VERBS), (&services::INFO, services::VERBS)];
+/// Resources that are no kinds of the table, with their verbs.
+pub const BESIDE_KINDS: &[(&KindInfo, &[&str])] = &[
+    (&BINDINGS, BINDING_VERBS),
+    (&services::INFO, services::VERBS),
+    (&top::NODES, top::VERBS),
+    (&top::PODS, top::VERBS),
+];
 
 /// What can be done with `/status`.
 pub const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
@@ -85,7 +90,7 @@ pub fn group_versions() -> Vec<(&'static str, &'static str)> {
             all.push((info.group, info.version));
         }
     }
-    for info in review::ALL {
+    for info in review::ALL.iter().chain(BESIDE_KINDS.iter().map(|(info, _)| info)) {
         if !all.contains(&(info.group, info.version)) {
             all.push((info.group, info.version));
         }

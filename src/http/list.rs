@@ -13,6 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::Api;
 use super::compress::LONG;
+use super::continue_token::ContinueToken;
 use super::error::{Refusal, json_response};
 use super::form::Form;
 use super::request::{Params, Target};
@@ -22,7 +23,7 @@ use super::serve::Stopping;
 use super::table::ListMeta;
 use super::websocket::Transport;
 use super::{snapshot, watch};
-use crate::api::{ApiError, Key, Kind, Object};
+use crate::api::{ApiError, Kind, Object};
 
 /// Bytes put together before they are handed to the connection.
 const PIECE: usize = 64 << 10;
@@ -56,7 +57,11 @@ pub(super) fn page(api: &Api, target: &Target, params: &Params, selection: &Sele
     let limit = params.integer("limit")?.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
     let limit = limit.unwrap_or(usize::MAX);
     let current = api.store.revision();
-    let token = params.get("continue").map(Token::parse).transpose()?;
+    let token = params.get("continue").map(|text| {
+        let unknown = || Refusal::bad("continue key is not valid: it is not one that this server made");
+        ContinueToken::parse(text).ok_or_else(unknown)
+    });
+    let token = token.transpose()?;
     let revision = match &token {
         Some(token) => {
             revision::check_continue(params)?;
@@ -75,8 +80,8 @@ pub(super) fn page(api: &Api, target: &Target, params: &Params, selection: &Sele
     let found = snapshot::page(&api.store, target, selection, after, revision, limit);
     let found = found.map_err(|expired| match &token {
         // Whoever does not mind an inconsistent list can go on from the same place.
-        Some(Token { after, .. }) => {
-            Refusal::ContinueExpired(Token { revision: None, left: None, after: after.clone() }.text())
+        Some(ContinueToken { after, .. }) => {
+            Refusal::ContinueExpired(ContinueToken { revision: None, left: None, after: after.clone() }.text())
         }
         None => ApiError::Expired(expired.to_string()).into(),
     })?;
@@ -90,47 +95,10 @@ pub(super) fn page(api: &Api, target: &Target, params: &Params, selection: &Sele
             None => None,
         };
         let left = behind.map(|all| all.saturating_sub(found.objects.len()));
-        meta.continue_token = Some(Token { revision: Some(found.revision), left, after: last.key() }.text());
+        meta.continue_token = Some(ContinueToken { revision: Some(found.revision), left, after: last.key() }.text());
         meta.remaining_item_count = left.and_then(|left| i64::try_from(left).ok());
     }
     Ok(Page { objects: found.objects, meta, seen: found.revision })
-}
-
-/// Where the next page goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Token {
-    /// What all pages show; `None`: what is there when the next one is asked for.
-    revision: Option<u64>,
-    /// How many objects come after, if that is known.
-    left: Option<usize>,
-    /// The last key of the page before.
-    after: Key,
-}
-
-impl Token {
-    /// In hexadecimal, because it is nobody else's business.
-    fn text(&self) -> String {
-        let number = |n: Option<String>| n.unwrap_or_default();
-        let (revision, left) = (number(self.revision.map(|n| n.to_string())), number(self.left.map(|n| n.to_string())));
-        let text = format!("{revision}/{left}/{}/{}", self.after.namespace, self.after.name);
-        text.bytes().map(|b| format!("{b:02x}")).collect()
-    }
-
-    fn parse(text: &str) -> Result<Token, Refusal> {
-        /// Nothing is `None`, and rubbish an error.
-        fn number<T: std::str::FromStr>(text: &str) -> Result<Option<T>, T::Err> {
-            if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
-        }
-        let parse = || {
-            let digits =
-                text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-            let text = String::from_utf8(digits.collect::<Option<Vec<u8>>>()?).ok()?;
-            let mut parts = text.splitn(4, '/');
-            let (revision, left) = (number(parts.next()?).ok()?, number(parts.next()?).ok()?);
-            Some(Token { revision, left, after: Key::new(parts.next()?, parts.next()?) })
-        };
-        parse().ok_or_else(|| Refusal::bad("continue key is not valid: it is not one that this server made"))
-    }
 }
 
 /// A short list is sent whole, with its length; a longer one in pieces, as the client takes them. One that may be worth
@@ -184,22 +152,5 @@ impl Writer {
             self.piece.extend_from_slice(&self.form.item(&object, self.now));
         }
         std::mem::replace(&mut self.piece, Vec::with_capacity(if self.ended { 0 } else { PIECE + PIECE / 4 }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_survives_its_text_and_rubbish_is_refused() {
-        let after = Key::new("ns", "a.b-c");
-        for (revision, left) in [(Some(42), Some(7)), (None, None), (Some(0), None)] {
-            let token = Token { revision, left, after: after.clone() };
-            assert_eq!(Token::parse(&token.text()), Ok(token));
-        }
-        for rubbish in ["x", "zz", "ff", "é", "2f", "782f2f612f62", "2f782f612f62"] {
-            assert!(Token::parse(rubbish).is_err(), "{rubbish}");
-        }
     }
 }

@@ -11,6 +11,7 @@ mod apply;
 mod base64;
 mod compress;
 mod connection;
+mod continue_token;
 mod delete;
 mod delete_collection;
 pub mod discovery;
@@ -42,6 +43,7 @@ mod services;
 mod snapshot;
 mod socket;
 pub mod table;
+pub mod top;
 mod watch;
 mod web;
 mod websocket;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 pub use compress::compressed;
+pub use continue_token::ContinueToken;
 pub use guard::{Access, guarded};
 pub use health::Check;
 pub use metrics::{MetricRegistries, ObjectMetrics};
@@ -76,12 +79,13 @@ pub struct Api {
     /// Held for reading while an object is created in a namespace, for writing while the deletion of a namespace begins,
     /// so that nothing is created in one that is being deleted.
     namespaces: Arc<RwLock<()>>,
+    measures: Arc<dyn top::Measures>,
 }
 
 impl Api {
     pub fn new(store: Store, logs: Logs, ids: Ids, server: Arc<Server>) -> Api {
         let clock = server.clock.clone();
-        Api { store, logs, clock, ids, server, namespaces: Arc::default() }
+        Api { store, logs, clock, ids, server, namespaces: Arc::default(), measures: Arc::new(top::NoMeasures) }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::{Refusal, in_view, json_response};
 use super::{
     Api, delete, delete_collection, discovery, health, list, metrics, openapi, pod_actions, pod_log, resource, review,
-    services, web, yaml,
+    services, top, web, yaml,
 };
 use crate::api::{ApiError, Kind, Served, module};
 
@@ -46,6 +46,7 @@ pub fn router(api: Api) -> Router {
     router
         .merge(review::routes())
         .merge(services::routes())
+        .merge(top::routes())
         .merge(web::routes())
         .method_not_allowed_fallback(|| async { Refusal::NoSuchMethod })
         .fallback(|| async { Refusal::NoSuchPath })
@@ -192,9 +193,15 @@ async fn group_resources(Path((group, version)): Path<(String, String)>) -> Resu
 async fn openapi_v2(headers: HeaderMap) -> Response {
     let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
     if !accepted.any(openapi::v2::wants_protobuf) {
-        return ok(&openapi::v2::json());
+        let json = openapi::v2::json();
+        return tagged(&headers, &json.hash, json.bytes.as_slice());
     }
-    ([(header::CONTENT_TYPE, openapi::v2::PROTOBUF)], openapi::v2::protobuf()).into_response()
+    let protobuf = openapi::v2::protobuf();
+    let mut response = tagged(&headers, &protobuf.hash, protobuf.bytes.as_slice());
+    if response.status() == StatusCode::OK {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(openapi::v2::PROTOBUF));
+    }
+    response
 }
 
 async fn openapi_index() -> Response {

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::Shared;
 use super::cluster::{Cluster, ConfigFeed};
 use super::image::Wanted;
+use super::meters::Meters;
 use super::prepare::{Awaits, Missing, Prepared, try_prepare};
 use super::pull::BackOffs;
 use super::termination::{Tail, Teller};
@@ -25,7 +26,7 @@ use super::volumes::PodDir;
 use crate::clock::Clock;
 use crate::logs::{LogWriter, Stream};
 use crate::modules::Digest;
-use crate::sandbox::{self, Ending, Program, Run, Sink};
+use crate::sandbox::{self, Ending, Meter, Program, Run, Sink};
 
 /// Between tries to prepare a container that could not be, as the kubelet waits between its own.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
@@ -136,25 +137,29 @@ pub struct Start<C> {
     pub program: Arc<Program>,
     pub teller: Teller,
     pub permit: OwnedSemaphorePermit,
+    pub meters: Meters,
 }
 
-/// Runs the container; the slot is free before the end is told. `run` makes the run from where its output goes.
+/// Runs the container; the slot is free before the end is told. `run` makes the run from where its output goes and
+/// what tells what it uses.
 pub async fn run<C: Cluster>(
     start: Start<C>,
     log: Arc<LogWriter>,
-    run: impl FnOnce(Arc<dyn Sink>) -> Run + Send,
+    run: impl FnOnce(Arc<dyn Sink>, Meter) -> Run + Send,
 ) -> Event {
-    let Start { node, index, since, arrived, program, teller, permit } = start;
+    let Start { node, index, since, arrived, program, teller, permit, meters } = start;
+    let (meter, measured) = meters.begins(index);
     let tail = Arc::new(Tail::new(teller.falls_back()));
     let (clock, seconds) = (node.clock.clone(), node.metrics.start_seconds.clone());
     let begins = arrived.map(|arrived| Begins { arrived, clock, seconds });
-    let run = run(Arc::new(ToLog { log: log.clone(), tail: tail.clone(), begins }));
+    let run = run(Arc::new(ToLog { log: log.clone(), tail: tail.clone(), begins }), meter);
     let mounts = run.mounts.clone();
     if !mounts.is_empty() {
         tokio::task::block_in_place(|| teller.make(&mounts));
     }
     let ending = node.sandbox.run(&program, run).await;
     drop(permit);
+    drop(measured);
     let (failed, of_node) = super::status::tells(&ending.outcome);
     let message = match mounts.is_empty() {
         true => teller.message(&mounts, &tail, failed, of_node),

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo};
+use k8s_openapi::api::core::v1::{
+    DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeSpec, NodeStatus, NodeSystemInfo,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::vitals::{Machine, Vitals};
@@ -56,12 +58,16 @@ pub fn node(name: &str, machine: &Machine, vitals: &Vitals, max_pods: u32, befor
     if !machine.time_zone.is_empty() {
         node.metadata.annotations = Some(BTreeMap::from([(TIME_ZONE.to_owned(), machine.time_zone.clone())]));
     }
+    // Where nothing is said Kubernetes says so, and clients read through it: `api::plain`.
+    node.spec = Some(NodeSpec::default());
     let address = |type_: &str, address: &str| NodeAddress { type_: type_.to_owned(), address: address.to_owned() };
     node.status = Some(NodeStatus {
         capacity: Some(resources(machine, vitals, max_pods, 0, 0)),
         allocatable: Some(resources(machine, vitals, max_pods, memory_reserve(vitals), disk_reserve(vitals))),
         addresses: Some(vec![address("InternalIP", "127.0.0.1"), address("Hostname", name)]),
         conditions: Some(conditions(vitals, before)),
+        // Port 0: nobody answers in the kubelet's place.
+        daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 0 }) }),
         node_info: Some(NodeSystemInfo {
             architecture: arch.to_owned(),
             operating_system: std::env::consts::OS.to_owned(),

@@ -25,7 +25,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::attempt::{self, Event, Owned, Ran, Start};
 use super::cluster::{Cluster, ReportError};
-use super::machine::{Machine, Named, RestartPolicy, Stop};
+use super::machine::{Machine, Stop};
+use super::meters::Meters;
 use super::metrics::Counted;
 use super::prepare::{FAILED_MOUNT, Prepared};
 use super::pull::BackOffs;
@@ -42,31 +43,20 @@ use crate::sandbox::{Cancel, Deadline, Limits, Outcome, Run};
 use crate::store::Tx;
 
 /// Drives the pod to its end and reports it, whatever happens on the way.
-pub async fn drive<C: Cluster>(node: Arc<Shared<C>>, pod: Arc<Pod>, inbox: watch::Receiver<Arc<Pod>>) {
-    let driver = Driver::new(node.clone(), pod.clone(), inbox);
+pub async fn drive<C: Cluster>(node: Arc<Shared<C>>, pod: Arc<Pod>, inbox: watch::Receiver<Arc<Pod>>, meters: Meters) {
+    let driver = Driver::new(node.clone(), pod.clone(), inbox, meters);
     let driven = std::panic::AssertUnwindSafe(driver.run()).catch_unwind().await;
     if driven.is_err() {
         // A defect of kiln, not of the guest. Its end is told all the same.
         let message = "kiln failed while driving this pod; its log says more";
         tracing::error!(pod = pod.metadata.name, "{message}");
         let now = node.clock.now();
-        let mut machine = machine_of(&pod);
+        let mut machine = Machine::of(&pod);
         machine.stops(Stop::Rejected("UnexpectedError", message.to_owned()));
         machine.close(now);
         let publish = |pod: &mut Pod| status::publish(pod, &status::View { machine: &machine, started: now }, now);
         let _ = node.cluster.report(&pod, &publish, Tx::new()).await;
     }
-}
-
-fn machine_of(pod: &Pod) -> Machine {
-    fn named(spec: &Spec) -> Named<'_> {
-        Named { name: &spec.name, image: spec.image.as_deref().unwrap_or_default() }
-    }
-    let spec = pod.spec.as_ref();
-    let on_failure = spec.and_then(|s| s.restart_policy.as_deref()) == Some("OnFailure");
-    let inits = spec.iter().flat_map(|s| s.init_containers.iter().flatten()).map(named);
-    let main = spec.iter().flat_map(|s| &s.containers).map(named);
-    Machine::new(inits, main, if on_failure { RestartPolicy::OnFailure } else { RestartPolicy::Never })
 }
 
 /// Tells who follows the log that it is complete in the commit `revision`; a pod that is gone leaves none.
@@ -92,6 +82,8 @@ struct Driver<C: Cluster> {
     /// When guests of a deleted pod that may run on must end.
     grace_ends: Option<Instant>,
     used: Vec<Used>,
+    /// Of what runs, for whoever asks meanwhile.
+    meters: Meters,
     /// Of images that could not be pulled.
     back_offs: Arc<Mutex<BackOffs>>,
     /// The log of the container whose end was the pod's.
@@ -104,12 +96,13 @@ struct Driver<C: Cluster> {
 }
 
 impl<C: Cluster> Driver<C> {
-    fn new(node: Arc<Shared<C>>, pod: Arc<Pod>, inbox: watch::Receiver<Arc<Pod>>) -> Driver<C> {
+    fn new(node: Arc<Shared<C>>, pod: Arc<Pod>, inbox: watch::Receiver<Arc<Pod>>, meters: Meters) -> Driver<C> {
         let known = pod.status.as_ref().and_then(|s| s.start_time.as_ref()).map(|t| t.0);
         let started = known.unwrap_or_else(|| node.clock.now());
-        let machine = machine_of(&pod);
+        let machine = Machine::of(&pod);
         let mut driver = Driver {
             used: vec![Used::default(); machine.containers.len()],
+            meters,
             back_offs: Arc::default(),
             machine,
             steps: FuturesUnordered::new(),
@@ -262,8 +255,9 @@ impl<C: Cluster> Driver<C> {
         let (deadline, cancel) = (self.deadline.clone(), self.cancel.clone());
         self.running.get_or_insert_with(|| Counted::new(&self.node.metrics.running));
         let arrived = self.arrived.take();
-        let start = Start { node: self.node.clone(), index, since, arrived, program, teller, permit };
-        self.step_that_computes(attempt::run(start, log, move |sink| Run {
+        let (node, meters) = (self.node.clone(), self.meters.clone());
+        let start = Start { node, index, since, arrived, program, teller, permit, meters };
+        self.step_that_computes(attempt::run(start, log, move |sink, meter| Run {
             argv,
             env,
             mounts,
@@ -273,6 +267,7 @@ impl<C: Cluster> Driver<C> {
             limits,
             deadline,
             cancel,
+            meter,
         }));
     }
 

@@ -200,7 +200,7 @@ fn drive_to_end(pod: &Pod, deeds: &[Deed], slots: usize) -> Vec<Pod> {
 fn drive_in(cluster: Listener, pod: &Pod, deeds: &[Deed], slots: usize) -> Vec<Pod> {
     let reports = cluster.reports.clone();
     let (inbox, news) = watch::channel(Arc::new(pod.clone()));
-    let driven = drive(node(cluster, slots), Arc::new(pod.clone()), news);
+    let driven = drive(node(cluster, slots), Arc::new(pod.clone()), news, Meters::default());
     let others = async {
         let clock = Clock::real();
         let mut inbox = Some(inbox);

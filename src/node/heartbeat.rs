@@ -19,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 
 use super::cluster::{Cluster, ReportError};
 use super::describe::TIME_ZONE;
+use super::load::Load;
 use super::vitals::{Machine, Vitals};
 use super::{NodeConfig, describe};
 use crate::api::lease::NODE_LEASES;
@@ -48,12 +49,13 @@ pub struct Heartbeat<C> {
     node: String,
     max_pods: u32,
     pods_dir: PathBuf,
+    load: Arc<Load>,
 }
 
 impl<C: Cluster> Heartbeat<C> {
-    pub fn new(cluster: C, clock: Clock, config: &NodeConfig) -> Heartbeat<C> {
+    pub fn new(cluster: C, clock: Clock, config: &NodeConfig, load: Arc<Load>) -> Heartbeat<C> {
         let (node, max_pods, pods_dir) = (config.name.clone(), config.max_pods, config.pods_dir.clone());
-        Heartbeat { cluster, clock, machine: Machine::read(), node, max_pods, pods_dir }
+        Heartbeat { cluster, clock, machine: Machine::read(), node, max_pods, pods_dir, load }
     }
 
     /// Beats until it is dropped; the first time after one interval.
@@ -66,8 +68,12 @@ impl<C: Cluster> Heartbeat<C> {
 
     /// Brings the Node object up to date and renews its lease.
     pub async fn beat(&self) {
-        let dir = self.pods_dir.clone();
-        let read = tokio::task::spawn_blocking(move || Vitals::read(&dir)).await;
+        let (dir, load, clock) = (self.pods_dir.clone(), self.load.clone(), self.clock.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            load.mark(&clock);
+            Vitals::read(&dir)
+        })
+        .await;
         // It fails only where the process ends.
         let Ok(vitals) = read else { return };
         if let Err(error) = self.beat_with(&vitals).await {
@@ -138,11 +144,15 @@ fn next_node(stored: Option<&Node>, observed: Node, now: Timestamp) -> Option<No
         Some(mine) => next.metadata.annotations.get_or_insert_default().extend(mine),
         None => drop(next.metadata.annotations.as_mut().and_then(|all| all.remove(TIME_ZONE))),
     }
+    if next.spec.is_none() {
+        next.spec = observed.spec;
+    }
     let seen = observed.status.unwrap_or_default();
     let status = next.status.get_or_insert_default();
     status.capacity = seen.capacity;
     status.allocatable = seen.allocatable;
     status.addresses = seen.addresses;
+    status.daemon_endpoints = seen.daemon_endpoints;
     status.node_info = seen.node_info;
     let old = status.conditions.take().unwrap_or_default();
     let mut mine = seen.conditions.unwrap_or_default();

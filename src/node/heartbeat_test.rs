@@ -1,3 +1,4 @@
+use k8s_openapi::api::core::v1::NodeSpec;
 use serde_json::json;
 
 use super::*;
@@ -33,6 +34,7 @@ impl Fixture {
             node: "n".to_owned(),
             max_pods: 5,
             pods_dir: PathBuf::new(),
+            load: Arc::default(),
         }
     }
 
@@ -95,6 +97,9 @@ async fn after_a_restart_it_is_the_same_node() {
     Fixture::heartbeat(&f.store, &f.clock).beat_with(&healthy()).await.unwrap();
     assert_eq!((f.node().metadata.uid.clone(), f.lease().metadata.uid.clone()), uids);
     assert_eq!(f.node().spec.as_ref().unwrap().unschedulable, Some(true), "a node stays cordoned");
+    f.change(|node| node.spec = None);
+    Fixture::heartbeat(&f.store, &f.clock).beat_with(&healthy()).await.unwrap();
+    assert_eq!(f.node().spec, Some(NodeSpec::default()), "one that an earlier version wrote gets it");
 }
 
 #[tokio::test]

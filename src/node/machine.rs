@@ -23,6 +23,7 @@
 //! `doBackOff`).
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container as Spec, Pod};
 
 use super::crash_loop::CrashLoop;
 use crate::api::well_known;
@@ -113,6 +114,18 @@ pub struct Machine {
 pub type Due = (usize, Option<Timestamp>);
 
 impl Machine {
+    /// Of a pod of which nothing runs yet.
+    pub fn of(pod: &Pod) -> Machine {
+        fn named(spec: &Spec) -> Named<'_> {
+            Named { name: &spec.name, image: spec.image.as_deref().unwrap_or_default() }
+        }
+        let spec = pod.spec.as_ref();
+        let on_failure = spec.and_then(|s| s.restart_policy.as_deref()) == Some("OnFailure");
+        let inits = spec.iter().flat_map(|s| s.init_containers.iter().flatten()).map(named);
+        let main = spec.iter().flat_map(|s| &s.containers).map(named);
+        Machine::new(inits, main, if on_failure { RestartPolicy::OnFailure } else { RestartPolicy::Never })
+    }
+
     pub fn new<'a>(
         inits: impl IntoIterator<Item = Named<'a>>,
         main: impl IntoIterator<Item = Named<'a>>,

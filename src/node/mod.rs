@@ -2,7 +2,8 @@
 //!
 //! [`cluster`] is all it asks of the world, [`local`] the one answer today; [`machine`] decides, [`driver`] acts,
 //! [`status`] is what is published, [`image`] and [`pull`] bring modules here, [`mod@env`] and [`volumes`] are what a container gets, [`describe`] what the
-//! machine is, [`heartbeat`] how it is known to live. Guests run on a runtime of their own, so that one that computes does not slow the API.
+//! machine is, [`heartbeat`] how it is known to live,
+//! [`meters`] what is used now. Guests run on a runtime of their own, so that one that computes does not slow the API.
 //!
 //! Never: a pod that ends without a report; two terminal reports for one pod; a guest instantiated without a slot.
 
@@ -17,8 +18,10 @@ mod fields;
 pub mod heartbeat;
 mod image;
 pub mod interrupted;
+mod load;
 pub mod local;
 pub mod machine;
+pub mod meters;
 mod metrics;
 mod prepare;
 mod pull;
@@ -35,6 +38,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Pod;
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
@@ -48,6 +52,8 @@ use crate::modules::{Modules, Registries};
 use crate::sandbox::Sandbox;
 use cluster::{Cluster, News, PodFeed};
 use heartbeat::Heartbeat;
+use load::Load;
+use meters::{Measures, Meters};
 use metrics::NodeMetrics;
 use remove::remove_tree;
 
@@ -85,11 +91,15 @@ pub struct Node<C> {
     shared: Arc<Shared<C>>,
     /// The runtime of the guests.
     guests: Handle,
+    /// The pods that have a driver, by uid. Only the node changes it; who asks for measures looks.
+    driven: Arc<Mutex<HashMap<String, Driven>>>,
+    load: Arc<Load>,
 }
 
 /// The way to a pod's driver.
 struct Driven {
     inbox: watch::Sender<Arc<Pod>>,
+    meters: Meters,
 }
 
 impl<C: Cluster> Node<C> {
@@ -106,33 +116,41 @@ impl<C: Cluster> Node<C> {
         let metrics = NodeMetrics::default();
         let modules = registries.modules().clone();
         let shared = Shared { cluster, modules, registries, sandbox, logs, clock, config, slots, metrics };
-        Node { shared: Arc::new(shared), guests }
+        Node { shared: Arc::new(shared), guests, driven: Arc::default(), load: Arc::default() }
     }
 
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.shared.metrics.register(registry);
     }
 
+    /// Who is asked what is used now, also while the node runs.
+    pub fn measures(&self) -> Measures {
+        let (driven, clock, node) = (self.driven.clone(), self.shared.clock.clone(), self.shared.config.name.as_str());
+        Measures { driven, clock, load: self.load.clone(), node: node.into() }
+    }
+
     /// Runs until told to stop. Pods that are then running are found interrupted at the next start.
     pub async fn run(self, stop: CancellationToken) {
         self.clean().await;
-        let heartbeat = Heartbeat::new(self.shared.cluster.clone(), self.shared.clock.clone(), &self.shared.config);
+        let (cluster, clock) = (self.shared.cluster.clone(), self.shared.clock.clone());
+        let heartbeat = Heartbeat::new(cluster, clock, &self.shared.config, self.load.clone());
         heartbeat.beat().await;
         let mut beating = std::pin::pin!(heartbeat.run());
         // Looked for before the pods are: the logs of a pod that comes in between are not among them.
         let mut with_logs = self.pods_with_logs().await;
         let mut feed = self.shared.cluster.pods(&self.shared.config.name);
-        let mut driven: HashMap<String, Driven> = HashMap::new();
         loop {
             tokio::select! {
                 news = feed.next() => {
-                    let gone = self.take(news, &mut driven, &mut with_logs);
+                    let gone = self.take(news, &mut with_logs);
                     self.shared.logs.delete_all(&gone);
                 }
                 () = &mut beating => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             }
         }
+        // Their drivers see that nobody drives any more, also while somebody could still ask for measures.
+        self.driven.lock().clear();
     }
 
     /// Removes what an earlier process left behind: directories of its pods, logs of pods that no longer exist.
@@ -151,8 +169,9 @@ impl<C: Cluster> Node<C> {
 
     /// Hands news to the drivers. Answers the uids of the pods that are gone; at first those, too, of pods that left
     /// logs (`with_logs`) and went while nobody looked.
-    fn take(&self, news: Vec<News>, driven: &mut HashMap<String, Driven>, with_logs: &mut Vec<String>) -> Vec<String> {
+    fn take(&self, news: Vec<News>, with_logs: &mut Vec<String>) -> Vec<String> {
         let mut gone = Vec::new();
+        let driven = &mut *self.driven.lock();
         for item in news {
             match item {
                 News::All(pods) => {
@@ -194,8 +213,9 @@ impl<C: Cluster> Node<C> {
             return;
         }
         let (inbox, news) = watch::channel(pod.clone());
-        driven.insert(uid.to_owned(), Driven { inbox });
-        self.guests.spawn(driver::drive(self.shared.clone(), pod.clone(), news));
+        let meters = Meters::default();
+        driven.insert(uid.to_owned(), Driven { inbox, meters: meters.clone() });
+        self.guests.spawn(driver::drive(self.shared.clone(), pod.clone(), news, meters));
     }
 
     async fn pods_with_logs(&self) -> Vec<String> {

@@ -50,12 +50,7 @@ impl Machine {
 impl Vitals {
     /// Reads the system: never call it on a runtime thread. `pods_dir` is where pods' directories are made.
     pub fn read(pods_dir: &Path) -> Vitals {
-        let meminfo = text("/proc/meminfo");
-        let (mut total, mut available) = (kib(&meminfo, "MemTotal:"), kib(&meminfo, "MemAvailable:"));
-        if let Some((limit, used)) = control_group() {
-            total = total.min(limit);
-            available = available.min(limit.saturating_sub(used));
-        }
+        let (total, available) = memory();
         let mut vitals = Vitals { memory_total: total, memory_available: available, ..Vitals::default() };
         match rustix::fs::statvfs(pods_dir) {
             Ok(disk) => {
@@ -75,8 +70,18 @@ fn unusable(dir: &Path, error: rustix::io::Errno) -> String {
     format!("the directory for pods, {}, cannot be used: {error}", dir.display())
 }
 
-fn text(path: impl AsRef<Path>) -> String {
+pub(super) fn text(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// Bytes of memory that there are, and those of them that are available.
+pub(super) fn memory() -> (u64, u64) {
+    let meminfo = text("/proc/meminfo");
+    let (total, available) = (kib(&meminfo, "MemTotal:"), kib(&meminfo, "MemAvailable:"));
+    match control_group() {
+        Some((limit, used)) => (total.min(limit), available.min(limit.saturating_sub(used))),
+        None => (total, available),
+    }
 }
 
 /// The bytes of a line such as `MemTotal:  24683616 kB`.
@@ -91,12 +96,17 @@ fn pretty_name(os_release: &str) -> String {
     found.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
 }
 
+/// Where the control group of this process is, if it has one (version 2).
+pub(super) fn control_group_dir() -> Option<PathBuf> {
+    let of_process = text("/proc/self/cgroup");
+    let path = of_process.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(Path::new("/sys/fs/cgroup").join(path))
+}
+
 /// The memory limit of this process's control group and what is used of it, if it has one (version 2). Pages of files
 /// that nobody needs now are not counted: the kernel gives them up first.
 fn control_group() -> Option<(u64, u64)> {
-    let of_process = text("/proc/self/cgroup");
-    let path = of_process.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let dir: PathBuf = Path::new("/sys/fs/cgroup").join(path);
+    let dir = control_group_dir()?;
     let limit: u64 = text(dir.join("memory.max")).parse().ok()?;
     let used: u64 = text(dir.join("memory.current")).parse().ok()?;
     let stat = text(dir.join("memory.stat"));

@@ -13,6 +13,8 @@
 
 use wasmtime::{ResourceLimiter, Result};
 
+use super::meter::Meter;
+
 /// Core instances, memories and tables of one run; an adapted component needs four instances and about as many tables.
 const MAX_INSTANCES: usize = 8;
 const MAX_MEMORIES: usize = 8;
@@ -36,10 +38,12 @@ pub(super) struct GuestLimits {
     heaps: Vec<usize>,
     memory_denied: bool,
     heap_is_full: bool,
+    /// Is told what the memories have now.
+    meter: Meter,
 }
 
 impl GuestLimits {
-    pub(super) fn new(memory_bytes: u64, heap_bytes: u64, table_elements: usize) -> GuestLimits {
+    pub(super) fn new(memory_bytes: u64, heap_bytes: u64, table_elements: usize, meter: Meter) -> GuestLimits {
         let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         GuestLimits {
             memory_limit: size(memory_bytes),
@@ -50,6 +54,7 @@ impl GuestLimits {
             heaps: Vec::new(),
             memory_denied: false,
             heap_is_full: false,
+            meter,
         }
     }
 
@@ -91,6 +96,7 @@ impl ResourceLimiter for GuestLimits {
         }
         self.memory = total;
         self.peak_memory = self.peak_memory.max(total);
+        self.meter.set_memory(total as u64);
         Ok(true)
     }
 
@@ -125,7 +131,7 @@ mod tests {
     const PAGE: usize = 65_536;
 
     fn limits(pages: u64) -> GuestLimits {
-        GuestLimits::new(pages << 16, u64::MAX, 10)
+        GuestLimits::new(pages << 16, u64::MAX, 10, Meter::default())
     }
 
     #[test]
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_heap_grows_up_to_its_own_limit_and_a_linear_memory_of_the_same_size_cannot_hide_it() {
-        let mut limits = GuestLimits::new(1 << 32, 40 * PAGE as u64, 10);
+        let mut limits = GuestLimits::new(1 << 32, 40 * PAGE as u64, 10, Meter::default());
         for _ in 0..2 {
             assert!(limits.memory_growing(0, 7 * PAGE, Some(MOST)).unwrap());
         }

@@ -24,6 +24,7 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use super::disk::Disk;
 use super::engine::{Inner, Sandbox};
 use super::limits::GuestLimits;
+use super::meter::{Meter, STEP};
 use super::network::Network;
 use super::outcome::{Facts, Outcome, Stop, outcome};
 use super::program::{Code, Program};
@@ -59,6 +60,8 @@ pub struct Run {
     pub limits: Limits,
     pub deadline: Deadline,
     pub cancel: Cancel,
+    /// Tells what this run uses while it runs. Of one run only.
+    pub meter: Meter,
 }
 
 /// What a guest may use.
@@ -115,13 +118,14 @@ impl Sandbox {
 
 impl Inner {
     async fn run(&self, program: &Program, run: Run, start: Instant, usage: &mut Usage) -> Outcome {
-        let Run { argv, env, mounts, disk, network, sink, limits, deadline, cancel } = run;
+        let Run { argv, env, mounts, disk, network, sink, limits, deadline, cancel, meter } = run;
         if cancel.is_cancelled() {
             return Outcome::Cancelled;
         }
         if deadline.has_passed(start) {
             return Outcome::DeadlineExceeded;
         }
+        meter.mark(start, Duration::ZERO);
         let memory_limit = limits.memory_bytes.min(self.config.max_memory_bytes);
         let needed = program.facts().initial_memory_bytes;
         if needed > memory_limit {
@@ -141,11 +145,11 @@ impl Inner {
         let told = sink.clone();
         let max_handles = self.config.max_handles;
         let world = World { argv: &argv, env: &env, mounts: &mounts, disk, network, sink, max_handles };
-        let guest =
-            match Guest::new(world, GuestLimits::new(memory_limit, self.config.max_heap_bytes, table_limit), budget) {
-                Ok(guest) => guest,
-                Err(reason) => return Outcome::StartFailed { reason },
-            };
+        let own = GuestLimits::new(memory_limit, self.config.max_heap_bytes, table_limit, meter.clone());
+        let guest = match Guest::new(world, own, budget) {
+            Ok(guest) => guest,
+            Err(reason) => return Outcome::StartFailed { reason },
+        };
 
         let mut store = match self.store(guest, start, memory_limit) {
             Ok(store) => store,
@@ -156,6 +160,7 @@ impl Inner {
             let mut guest = pin!(execute(&mut store, program, &mut started, &*told));
             let computing = async {
                 let (mut credit, wakes) = (Credit::new(), Wakes::new());
+                let mut marked = start;
                 loop {
                     let mut turn = self.turns.take(credit).await;
                     let mut waits_since = None;
@@ -170,7 +175,12 @@ impl Inner {
                         let (poll, woken) = wakes.poll(context, |context| guest.as_mut().poll(context));
                         let now = self.clock.instant();
                         let computed = now.saturating_duration_since(before);
+                        if now.saturating_duration_since(marked) >= STEP {
+                            meter.mark(before, usage.cpu);
+                            marked = before;
+                        }
                         usage.cpu += computed;
+                        meter.set_cpu(usage.cpu);
                         credit.spend(computed);
                         waits_since = (!woken).then_some(now);
                         turn = None;

@@ -21,6 +21,7 @@ use super::files_component;
 use super::files_core;
 use super::http::Http;
 use super::limits::GuestLimits;
+use super::meter::Meter;
 use super::network::Network;
 use super::run::Budget;
 use super::stdio::{Output, Sink, Stream};
@@ -98,7 +99,7 @@ impl Guest {
             http: WasiHttpCtx::new(),
             requests: Http::new(Network::none()),
             random: None,
-            limits: GuestLimits::new(0, 0, 0),
+            limits: GuestLimits::new(0, 0, 0, Meter::default()),
             budget: Budget::none(),
         }
     }

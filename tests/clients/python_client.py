@@ -249,6 +249,8 @@ def cron_jobs():
     body = client.V1CronJob(metadata=client.V1ObjectMeta(name="tick"), spec=spec)
     made = batch.create_namespaced_cron_job(NAMESPACE, body)
     assert made.spec.suspend is False and made.spec.successful_jobs_history_limit == 3
+    # Whoever makes a Job of it takes these without looking.
+    assert made.spec.job_template.metadata.labels is None and made.spec.job_template.spec.template.metadata.labels is None
     for event in watch.Watch().stream(batch.list_namespaced_cron_job, NAMESPACE, timeout_seconds=SOON):
         if event["object"].status.last_successful_time:
             break
@@ -266,6 +268,8 @@ def other_kinds_deserialise():
     node = until("the node", lambda: core.list_node().items)[0]
     assert any(c.type == "Ready" and c.status == "True" for c in node.status.conditions), node.status
     assert core.read_node(node.metadata.name).status.node_info.kubelet_version
+    # Scripts that ask which nodes take pods look no further.
+    assert node.spec.unschedulable is None and node.status.daemon_endpoints.kubelet_endpoint.port == 0
     assert core.read_namespace("default").status.phase == "Active"
     secret = client.V1Secret(metadata=client.V1ObjectMeta(name="s"), string_data={"password": "abc"})
     assert core.create_namespaced_secret(NAMESPACE, secret).data == {"password": "YWJj"}
@@ -315,6 +319,23 @@ def the_dynamic_client():
     )
     assert [j.metadata.name for j in jobs.get(namespace=NAMESPACE, label_selector="a=b").items] == ["dynamic"]
     jobs.delete(name="dynamic", namespace=NAMESPACE, body={"propagationPolicy": "Background"})
+
+
+@check
+def what_pods_use():
+    # Two groups have pods and nodes, and each kind is found without the group as it always was.
+    dynamic_client = dynamic.DynamicClient(client.ApiClient())
+    assert dynamic_client.resources.get(api_version="v1", kind="Pod").name == "pods"
+    assert dynamic_client.resources.get(kind="Node").group_version == "v1"
+    used = dynamic_client.resources.get(api_version="metrics.k8s.io/v1beta1", kind="PodMetrics")
+    assert used.get(namespace=NAMESPACE).kind == "PodMetricsList"
+    until("the node's figures", lambda: nodes_used()["items"])
+    cpu, memory = (nodes_used()["items"][0]["usage"][of] for of in ("cpu", "memory"))
+    assert utils.parse_quantity(cpu) >= 0 and utils.parse_quantity(memory) > 1 << 20, (cpu, memory)
+
+
+def nodes_used():
+    return client.CustomObjectsApi().list_cluster_custom_object("metrics.k8s.io", "v1beta1", "nodes")
 
 
 @check

@@ -16,7 +16,7 @@ pub struct Row {
     /// `kubectl` is left out where it goes without saying.
     pub command: &'static str,
     pub verdict: Verdict,
-    /// `module::test` under `tests/it`, or `file.py::function` under `tests/clients`.
+    /// `module::test` under `tests/it`, or `file.py::function` or `file.mjs::function` under `tests/clients`.
     pub test: &'static str,
 }
 
@@ -103,6 +103,10 @@ fn definition(test: &str) -> (PathBuf, Vec<String>) {
     let (place, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test}: no module"));
     if place.ends_with(".py") {
         return (root().join("tests/clients").join(place), vec![format!("@check\ndef {name}(")]);
+    }
+    if place.ends_with(".mjs") {
+        let definitions = ["check", "alone"].map(|how| format!("{how}(async function {name}("));
+        return (root().join("tests/clients").join(place), definitions.to_vec());
     }
     let file = root().join("tests/it").join(place.replace("::", "/")).with_extension("rs");
     let awaited = format!("#[tokio::test(flavor = \"multi_thread\")]\nasync fn {name}()");

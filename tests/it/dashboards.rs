@@ -80,10 +80,36 @@ fn k9s_finds_out_what_there_is() {
     }
     let groups = server.get("/apis");
     let names: Vec<&str> = groups["groups"].as_array().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
-    assert!(names.contains(&"batch") && !names.contains(&"metrics.k8s.io"), "{names:?}");
-    // It does without metrics.
-    let (code, answer) = server.send("GET", "/apis/metrics.k8s.io/v1beta1/pods", "application/json", b"");
-    assert_eq!((code, &answer["kind"], &answer["reason"]), (404, &json!("Status"), &json!("NotFound")));
+    // By the last it knows that there are figures for its columns.
+    assert!(names.contains(&"batch") && names.contains(&"metrics.k8s.io"), "{names:?}");
+}
+
+#[test]
+fn both_read_what_pods_and_the_node_use() {
+    let server = Server::start_with(tempfile::tempdir().unwrap(), &["--node-name", "n1"]);
+    server.push("hold", &guest("hold"));
+    server.create(&job("one", "hold", &["hold", "14"], ""));
+    let metrics = "/apis/metrics.k8s.io/v1beta1";
+    let read = |path: &str, kind: &str| {
+        wait_for(path, || {
+            let list =
+                get_as(&server, &format!("{metrics}/{path}"), "application/vnd.kubernetes.protobuf,application/json");
+            assert_eq!((&list["kind"], &list["apiVersion"]), (&json!(kind), &json!("metrics.k8s.io/v1beta1")));
+            if list["items"][0].is_object() { Ok(list["items"][0].clone()) } else { Err(list) }
+        })
+    };
+    // Of all namespaces and of one, as a page shows one or all.
+    for path in ["pods", "namespaces/default/pods"] {
+        let pod = read(path, "PodMetricsList");
+        assert_eq!((&pod["metadata"]["namespace"], &pod["containers"][0]["name"]), (&json!("default"), &json!("c")));
+        assert_eq!(pod["containers"][0]["usage"]["memory"], "1Mi");
+        let one =
+            server.get(&format!("{metrics}/namespaces/default/pods/{}", pod["metadata"]["name"].as_str().unwrap()));
+        assert_eq!((&one["kind"], &one["containers"][0]["usage"]["memory"]), (&json!("PodMetrics"), &json!("1Mi")));
+    }
+    let node = read("nodes", "NodeMetricsList");
+    assert_eq!(node["metadata"]["name"], "n1");
+    assert!(node["usage"]["cpu"].is_string() && node["usage"]["memory"].as_str().unwrap().ends_with('i'), "{node}");
 }
 
 #[test]

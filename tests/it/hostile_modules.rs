@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use kiln::clock::Clock;
-use kiln::sandbox::{Cancel, Deadline, Disk, Limits, Network, Outcome, Run, Sandbox, SandboxConfig, Sink, Stream};
+use kiln::sandbox::{
+    Cancel, Deadline, Disk, Limits, Meter, Network, Outcome, Run, Sandbox, SandboxConfig, Sink, Stream,
+};
 use wasm_encoder::{Encode, Function, Instruction, Module, RawSection};
 use wasm_mutate::WasmMutate;
 use wasmparser::{BinaryReader, CompositeInnerType, Parser, Payload, ValType};
@@ -215,6 +217,7 @@ async fn try_one(sandbox: &Sandbox, directory: &std::path::Path, wasm: &[u8], co
         limits: Limits { memory_bytes: 64 << 20, table_elements: 10_000, fuel: Some(50_000_000) },
         deadline: Deadline::at(begun + DEADLINE),
         cancel: Cancel::new(),
+        meter: Meter::default(),
     };
     let ending = sandbox.run(&program, run).await;
     assert!(begun.elapsed() < DEADLINE + LATE, "{:?} took {:?}", ending.outcome, begun.elapsed());

@@ -282,6 +282,8 @@ async fn discovery_knows_every_kind() {
     };
     assert_eq!(kinds("batch"), ["CronJob", "Job"]);
     assert!(kinds("").contains(&"Pod".to_owned()));
+    // Pods and nodes by name, and yet other kinds.
+    assert_eq!(kinds("metrics.k8s.io"), ["NodeMetrics", "PodMetrics"]);
     let aggregated = client.list_api_groups_aggregated().await.unwrap();
     assert!(!aggregated.items.is_empty());
 }

@@ -39,6 +39,30 @@ fn a_token_is_named_by_its_whole_path_and_its_trouble_is_told() {
 }
 
 #[test]
+fn a_token_is_copied_for_clients_that_read_no_file_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "0123456789abcdef\n").unwrap();
+    let path = file.to_str().unwrap();
+    let output = kiln(&["--server", "https://kiln.example", "--token-file", path, "--embed-token"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("token: 0123456789abcdef\n") && !text.contains("tokenFile"), "{text}");
+    std::fs::write(&file, "two\nlines").unwrap();
+    for args in [&["--token-file", path, "--embed-token"][..], &["--embed-token"]] {
+        let output = kiln(args);
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn plain_http_is_said_to_be_meant() {
+    let plain = "insecure-skip-tls-verify: true";
+    let of = |server: &str| String::from_utf8(kiln(&["--server", server]).stdout).unwrap();
+    assert!(of("http://127.0.0.1:1").contains(plain));
+    assert!(!of("https://kiln.example").contains(plain), "there a certificate is to be checked");
+}
+
+#[test]
 fn what_is_no_address_and_no_file_is_refused() {
     for (args, word) in [
         (["--server", "127.0.0.1:8080"], "http://127.0.0.1:8080"),

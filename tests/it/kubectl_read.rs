@@ -238,6 +238,9 @@ fn explain_knows_every_field_of_every_kind() {
         &server.kubectl_ok(&["explain", "pod", "--recursive"]),
         &["containers\t<[]Container> -required-", "emptyDir"],
     );
+    // From OpenAPI v2, of which kubectl reads protobuf only.
+    let older = server.kubectl_ok(&["explain", "job.spec.template.spec.containers", "--output=plaintext-openapiv2"]);
+    assert_says(&older, &["VERSION:  batch/v1", "RESOURCE: containers <[]Object>", "   name\t<string> -required-"]);
     let unknown = server.kubectl_fails(&["explain", "job.spec.nope"]);
     assert_says(&unknown, &["field \"nope\" does not exist"]);
 }

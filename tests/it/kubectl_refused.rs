@@ -60,8 +60,6 @@ fn what_jobs_do_not_have_is_refused() {
             (&["rollout", "pause", "job/one"], "pausing is not supported"),
             (&["rollout", "resume", "job/one"], "resuming is not supported"),
             (&["rollout", "undo", "job/one"], "no rollbacker has been implemented for \"Job.batch\""),
-            (&["top", "pods"], "Metrics API not available"),
-            (&["top", "nodes"], "Metrics API not available"),
         ],
     );
 }

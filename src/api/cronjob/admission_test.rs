@@ -37,7 +37,7 @@ fn a_cron_job_is_stored_as_kubernetes_stores_it() {
             "metadata": {"name": "tick", "namespace": "default", "uid": "uid-1", "generation": 1,
                 "creationTimestamp": "2026-01-02T03:04:05Z"},
             "spec": {"concurrencyPolicy": "Allow", "failedJobsHistoryLimit": 1,
-                "jobTemplate": {"spec": {"template": {"spec": null}}}, "schedule": "@daily",
+                "jobTemplate": {"metadata": {}, "spec": {"template": {"metadata": {}, "spec": null}}}, "schedule": "@daily",
                 "successfulJobsHistoryLimit": 3, "suspend": false},
             "status": {}
         })

@@ -59,7 +59,8 @@ static PLAIN: Schema = Schema(&[]);
 
 static META: Schema = Schema(&[("ownerReferences", by("uid")), ("finalizers", Field::Set)]);
 
-static METADATA_ONLY: Schema = Schema(&[("metadata", Field::Object(&META))]);
+/// Of a kind in which nothing but the metadata has such lists.
+pub static METADATA_ONLY: Schema = Schema(&[("metadata", Field::Object(&META))]);
 
 static CONDITIONS: Schema = Schema(&[("conditions", by("type"))]);
 

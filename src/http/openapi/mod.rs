@@ -1,4 +1,4 @@
-//! OpenAPI v3: `/openapi/v3` and one document per group and version.
+//! OpenAPI v3: `/openapi/v3` and one document per group and version; and v2, made of them (`v2`).
 //!
 //! kubectl reads it before each `create` and `apply`, to learn that the server checks fields itself (the
 //! `fieldValidation` parameter of PATCH), and `kubectl explain` prints its descriptions. Schemas are those of
@@ -8,6 +8,7 @@
 mod paths;
 mod reviews;
 mod schemas;
+mod top;
 pub mod v2;
 
 use std::sync::LazyLock;
@@ -56,23 +57,39 @@ pub fn document(path: &str) -> Option<&'static Document> {
     PUBLISHED.documents.iter().find(|d| d.path == path)
 }
 
+const TITLE: &str = "Kubernetes";
+
+fn version() -> String {
+    format!("v{}", env!("CARGO_PKG_VERSION"))
+}
+
 fn document_of(group: &str, version: &str) -> Document {
-    let kinds: Vec<_> = discovery::kinds_of(group, version).collect();
     let path = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+    let (paths, schemas) = parts_of(group, version);
+    let bytes = bytes(&json!({
+        "openapi": "3.0.0",
+        "info": {"title": TITLE, "version": self::version()},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }));
+    document_from(&path, bytes)
+}
+
+fn document_from(path: &str, bytes: Vec<u8>) -> Document {
+    Document { path: path.to_owned(), hash: hash(&bytes), bytes }
+}
+
+/// The path items of a group and version, and the schemas that they need.
+fn parts_of(group: &str, version: &str) -> (Map<String, Value>, Map<String, Value>) {
+    let kinds: Vec<_> = discovery::kinds_of(group, version).collect();
     let mut all_paths = Map::new();
     for &served in &kinds {
         all_paths.extend(paths::of(served));
     }
     let mut all_schemas = schemas::of(&kinds);
     reviews::add(group, version, &mut all_paths, &mut all_schemas);
-    let bytes = bytes(&json!({
-        "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": format!("v{}", env!("CARGO_PKG_VERSION"))},
-        "paths": all_paths,
-        "components": {"schemas": all_schemas},
-    }));
-    let hash = hash(&bytes);
-    Document { path, bytes, hash }
+    top::add(group, version, &mut all_paths, &mut all_schemas);
+    (all_paths, all_schemas)
 }
 
 /// By which a document is known to a client that has it.
@@ -118,12 +135,12 @@ mod tests {
 
     #[test]
     fn every_reference_leads_to_a_schema_of_the_same_document() {
-        for path in ["api/v1", "apis/batch/v1", "apis/kiln.dev/v1"] {
+        for path in ["api/v1", "apis/batch/v1", "apis/kiln.dev/v1", "apis/metrics.k8s.io/v1beta1"] {
             let document = parsed(path);
             let schemas = document["components"]["schemas"].as_object().unwrap();
             let mut references = Vec::new();
             all_of(&document, "$ref", &mut references);
-            assert!(references.len() > 10);
+            assert!(references.len() > 9);
             for reference in references {
                 let name = reference.as_str().unwrap().strip_prefix("#/components/schemas/");
                 assert!(name.is_some_and(|n| schemas.contains_key(n)), "{reference}");
@@ -133,7 +150,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_json_schema_that_openapi_3_0_does_not_have() {
-        for path in ["api/v1", "apis/batch/v1", "apis/kiln.dev/v1"] {
+        for path in ["api/v1", "apis/batch/v1", "apis/kiln.dev/v1", "apis/metrics.k8s.io/v1beta1"] {
             let document = parsed(path);
             for schema in document["components"]["schemas"].as_object().unwrap().values() {
                 for key in ["$defs", "$schema", "const", "prefixItems", "x-kubernetes-int-or-string"] {

@@ -219,7 +219,7 @@ fn dry_run() -> Value {
     text("dryRun", "All: check everything, and change nothing.")
 }
 
-fn text(name: &str, description: &str) -> Value {
+pub(super) fn text(name: &str, description: &str) -> Value {
     query(name, description, "string")
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{paths, schemas};
 use crate::api::kind::KindInfo;
+use crate::api::patch::schema::METADATA_ONLY;
 use crate::http::review;
 
 /// Adds the reviews of one group and version, if it has any.
@@ -58,6 +59,7 @@ fn add_schemas(group: &str, version: &str, schemas: &mut Map<String, Value>) {
             schemas::mark(schema, info, "");
             schemas::relax(schema);
         }
+        schemas::merge_rules(&mut all, &schema_name(info), &METADATA_ONLY);
     }
     // Those of the other group, which nothing here refers to.
     let package = format!("io.k8s.api.{}.", group.split('.').next().unwrap_or_default());

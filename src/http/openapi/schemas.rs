@@ -147,7 +147,7 @@ pub(super) fn relax(schema: &mut Map<String, Value>) {
 
 /// Says which lists are merged, and by which key: a client that computes a strategic merge patch needs it to see that
 /// the defaults in a list are no difference.
-fn merge_rules(schemas: &mut Map<String, Value>, name: &str, rules: &merge::Schema) {
+pub(super) fn merge_rules(schemas: &mut Map<String, Value>, name: &str, rules: &merge::Schema) {
     for (field, rule) in rules.fields() {
         let Some(property) = schemas.get_mut(name).and_then(|s| s.get_mut("properties")?.get_mut(field)) else {
             continue;
@@ -179,7 +179,7 @@ fn referenced(schema: &Value) -> Option<&str> {
 }
 
 /// The descriptions of kiln's own types are comments, broken into lines as code is.
-fn join_lines(schemas: &mut Map<String, Value>) {
+pub(super) fn join_lines(schemas: &mut Map<String, Value>) {
     fn join(value: &mut Value) {
         match value {
             Value::Object(fields) => fields.iter_mut().for_each(|(field, value)| match (field.as_str(), value) {

@@ -12,6 +12,7 @@ mod logs;
 mod pod_actions;
 mod protobuf;
 mod reviews;
+mod top;
 mod verbs;
 mod watches;
 mod websockets;
@@ -100,7 +101,7 @@ impl Fixture {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (code, headers) = (response.status(), response.headers().clone());
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        Answer { code, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        Answer { code, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
     }
 
     async fn ask(&self, method: &str, path: &str, media: &str, body: impl Into<Body>) -> Answer {

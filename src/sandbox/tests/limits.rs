@@ -153,3 +153,27 @@ fn the_fuel_of_a_deadline_ends_a_guest_if_nothing_else_does() {
     assert_eq!(ending.outcome, Outcome::DeadlineExceeded);
     assert!(ending.usage.fuel.abs_diff(101_000_000) < 100_000, "{ending:?}");
 }
+
+#[test]
+fn what_a_guest_uses_can_be_read_while_it_runs() {
+    let (clock, while_it_runs) = (Clock::real(), Duration::from_millis(200));
+    let (busy, idle) = (Meter::default(), Meter::default());
+    let given = |meter: &Meter| {
+        let argv = vec!["guest".to_owned(), "16".to_owned()];
+        Run { argv, meter: meter.clone(), deadline: Deadline::at(now() + 5 * while_it_runs), ..plain_run() }
+    };
+    assert_eq!(busy.read(&clock), None, "it has not begun");
+    let (computing, holding) = (guest!("loop"), guest!("hold"));
+    let watch = async {
+        clock.sleep(while_it_runs).await;
+        (busy.read(&clock).unwrap(), idle.read(&clock).unwrap())
+    };
+    let (computed, slept, (of_busy, of_idle)) = block_on(async {
+        futures::join!(SANDBOX.run(&computing, given(&busy)), SANDBOX.run(&holding, given(&idle)), watch)
+    });
+    assert!(of_busy.cpu > Duration::ZERO && of_busy.cpu <= of_busy.window, "{of_busy:?}");
+    assert!(of_busy.cpu <= computed.usage.cpu && of_busy.window >= while_it_runs, "{of_busy:?} of {computed:?}");
+    assert_eq!((of_busy.memory_bytes, of_idle.memory_bytes), (65_536, 18 * 65_536));
+    assert!(of_idle.cpu <= slept.usage.cpu, "{of_idle:?} of {slept:?}");
+    assert_eq!(busy.read(&clock).unwrap().cpu, computed.usage.cpu, "all of it, once it is over");
+}

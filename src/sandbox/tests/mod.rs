@@ -65,6 +65,7 @@ fn plain_run() -> Run {
         limits: Limits { memory_bytes: 64 * MIB, table_elements: 10_000, fuel: None },
         deadline: Deadline::at(now() + Duration::from_secs(20)),
         cancel: Cancel::new(),
+        meter: Meter::default(),
     }
 }
 
