@@ -17,12 +17,12 @@ pub struct KubeconfigArgs {
     /// The server's address
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
-    /// A file that holds the token to show to the server; clients read it themselves
+    /// A file that holds the token to show to the server; the token is copied
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Copy the token, for clients that read no file of it, such as the official one for JavaScript
+    /// Name the file instead, for clients in Go and Rust only, which read the token from it
     #[arg(long, requires = "token_file")]
-    embed_token: bool,
+    link_token: bool,
     /// What cluster, user and context are called
     #[arg(long, default_value = "kiln")]
     name: String,
@@ -41,8 +41,9 @@ pub fn run(args: &KubeconfigArgs) -> Result<u8, Failure> {
         );
     }
     let user = match &token_file {
-        Some(file) if args.embed_token => json!({"token": serve::read_token(file)?}),
-        Some(file) => json!({"tokenFile": file}),
+        Some(file) if args.link_token => json!({"tokenFile": file}),
+        // Of a file the clients for Python take the end of the line as part of the token, and others read none.
+        Some(file) => json!({"token": serve::read_token(file)?}),
         None => json!({}),
     };
     let text = serde_yaml::to_string(&document(args, &uri, user)).map_err(Failure::failed)?;

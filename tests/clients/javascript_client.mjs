@@ -475,13 +475,21 @@ check(async function nothingGetsIntoARunningPod() {
   assert.match(status.message, /WASI/);
 });
 
-check(async function thereAreNoMetrics() {
+check(async function metricsAndTop() {
   const metrics = new k8s.Metrics(config);
-  assert.equal((await refused(metrics.getNodeMetrics())).code, 404);
-  assert.equal((await refused(metrics.getPodMetrics(namespace))).code, 404);
-  // What is asked of the node is counted without them.
-  const [top] = await k8s.topNodes(core);
-  assert.ok(Number(top.CPU.Capacity) > 0 && Number(top.Memory.Capacity) > 0, top);
+  const [node] = (await metrics.getNodeMetrics()).items;
+  assert.match(node.usage.memory, /^[1-9]\d*Ki$/);
+  await created(job('measured', { image: 'loop' }));
+  const { name } = (await podOf('measured', 'Running')).metadata;
+  const pod = await until('its metrics', async () => {
+    const { items } = await metrics.getPodMetrics(namespace);
+    return items.find((item) => item.metadata.name === name);
+  });
+  assert.deepEqual(pod.containers.map((one) => one.name), ['c']);
+  const top = await k8s.topPods(core, metrics, namespace);
+  assert.ok(top.some((one) => one.Pod.metadata.name === name && one.Containers[0].Container === 'c'), top);
+  const [whole] = await k8s.topNodes(core);
+  assert.ok(Number(whole.CPU.Capacity) > 0 && Number(whole.Memory.Capacity) > 0, whole);
 });
 
 alone(async function theTokenIsSent() {

@@ -66,7 +66,7 @@ fn the_token_of_the_kubeconfig_is_sent() {
     let token = token.display().to_string();
     let server = Server::start_with(dir, &["--token-file", &token]);
     for version in [VERSION_1, VERSION_2] {
-        let kubeconfig = ["--server", &server.url, "--token-file", &token, "--embed-token"];
+        let kubeconfig = ["--server", &server.url, "--token-file", &token];
         let output = client(&server, version, &kubeconfig).arg("theTokenIsSent").output().unwrap();
         println!("{version}: {}", assert_success(&output));
     }

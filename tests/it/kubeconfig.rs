@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use crate::harness::{KILN, Server};
+use crate::python::{assert_success, tool};
 
 fn kiln(args: &[&str]) -> Output {
     Command::new(KILN).arg("kubeconfig").args(args).output().unwrap()
@@ -26,32 +27,39 @@ fn kubectl_finds_the_server_by_it() {
 }
 
 #[test]
-fn a_token_is_named_by_its_whole_path_and_its_trouble_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let token = dir.path().join("token");
-    std::fs::write(&token, "0123456789abcdef").unwrap();
-    let token = token.to_str().unwrap();
-    let output = kiln(&["--server", "http://127.0.0.1:1", "--token-file", token]);
-    assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("tokenFile: {token}")), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("plain HTTP"), "{output:?}");
-    assert!(kiln(&["--server", "https://kiln.example", "--token-file", token]).stderr.is_empty());
-}
-
-#[test]
-fn a_token_is_copied_for_clients_that_read_no_file_of_it() {
+fn a_token_is_copied_or_named_by_its_whole_path_and_its_trouble_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
     std::fs::write(&file, "0123456789abcdef\n").unwrap();
     let path = file.to_str().unwrap();
-    let output = kiln(&["--server", "https://kiln.example", "--token-file", path, "--embed-token"]);
-    let text = String::from_utf8(output.stdout).unwrap();
+    let copied = kiln(&["--server", "https://kiln.example", "--token-file", path]);
+    let text = String::from_utf8(copied.stdout).unwrap();
     assert!(text.contains("token: 0123456789abcdef\n") && !text.contains("tokenFile"), "{text}");
+    assert!(copied.stderr.is_empty());
+    let linked = kiln(&["--server", "http://127.0.0.1:1", "--token-file", path, "--link-token"]);
+    let text = String::from_utf8(linked.stdout).unwrap();
+    assert!(text.contains(&format!("tokenFile: {path}\n")) && !text.contains("0123456789abcdef"), "{text}");
+    assert!(String::from_utf8_lossy(&linked.stderr).contains("plain HTTP"));
     std::fs::write(&file, "two\nlines").unwrap();
-    for args in [&["--token-file", path, "--embed-token"][..], &["--embed-token"]] {
+    for args in [&["--token-file", path][..], &["--link-token"]] {
         let output = kiln(args);
         assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{output:?}");
     }
+}
+
+#[test]
+fn the_python_client_is_let_in_by_the_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let token = token.display().to_string();
+    let server = Server::start_with(dir, &["--token-file", &token]);
+    let config = kiln(&["--server", &server.url, "--token-file", &token]);
+    let file = server.file("kubeconfig", &String::from_utf8(config.stdout).unwrap());
+    let script = "import sys\nfrom kubernetes import client, config\nconfig.load_kube_config(sys.argv[1])\n\
+                  print(client.AuthenticationV1Api().create_self_subject_review({}).status.user_info.username)";
+    let output = tool("python").args(["-c", script, &file]).env("HOME", server.dir.path()).output().unwrap();
+    assert_eq!(assert_success(&output).trim(), "kiln:token");
 }
 
 #[test]

@@ -281,6 +281,7 @@ const KUBE_RS: &[Row] = &[
 ];
 
 const PYTHON: &[Row] = &[
+    works("config.load_kube_config, with a token", "kubeconfig::the_python_client_is_let_in_by_the_token"),
     works("versions, discovery", "python_client.py::versions_and_discovery"),
     works("create, watch.Watch().stream", "python_client.py::create_and_watch_until_complete"),
     works("read_namespaced_pod_log, followed too", "python_client.py::read_and_follow_logs"),
@@ -301,11 +302,7 @@ const PYTHON: &[Row] = &[
 ];
 
 const JAVASCRIPT: &[Row] = &[
-    noting(
-        "KubeConfig, with a token",
-        "from `kiln kubeconfig --token-file FILE --embed-token`: the client reads no `tokenFile`",
-        "javascript_client.mjs::theTokenIsSent",
-    ),
+    works("KubeConfig, with a token", "javascript_client.mjs::theTokenIsSent"),
     works("VersionApi, Health, discovery", "javascript_client.mjs::versionsHealthAndDiscovery"),
     works("create, Watch", "javascript_client.mjs::createAndWatchUntilComplete"),
     works("Watch: bookmarks, its timeout", "javascript_client.mjs::aWatchTellsBookmarksAndItsTimeout"),
@@ -329,11 +326,7 @@ const JAVASCRIPT: &[Row] = &[
         "a pod is one WASI program, without a shell; the client shows the code 501 only",
         "javascript_client.mjs::nothingGetsIntoARunningPod",
     ),
-    refused(
-        "Metrics, topPods",
-        "there is no metrics API; pods and Jobs carry `kiln.dev/usage`. topNodes works",
-        "javascript_client.mjs::thereAreNoMetrics",
-    ),
+    works("Metrics, topNodes, topPods", "javascript_client.mjs::metricsAndTop"),
 ];
 
 const DASHBOARDS: &[Row] = &[
