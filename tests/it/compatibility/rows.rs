@@ -8,9 +8,7 @@ pub const PENDING: &[&str] = &[];
 pub const SECTIONS: &[Section] = &[
     Section {
         title: "kubectl 1.37",
-        text: "What kubectl does for the kinds that kiln serves. `no`: it ends at once with a message that says why. \
-               Of older ones, 1.20 and 1.27 to 1.33 were tried by hand with the most common of these: they work, but for what asks \
-               for versions that Kubernetes has given up (`create cronjob` of 1.20).",
+        text: "What kubectl does for the kinds that kiln serves. `no`: it ends at once with a message that says why.",
         rows: KUBECTL,
     },
     Section { title: "kube-rs 5", text: "The Rust client, its runtime included.", rows: KUBE_RS },
