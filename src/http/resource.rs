@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use tokio::runtime::Handle;
 
 use super::Api;
 use super::apply;
@@ -24,6 +25,8 @@ const NAMES: usize = 8;
 const SHOWN_OF_PATCH: usize = 1000;
 /// Tries of a write that others get in the way of.
 pub const TRIES: usize = 16;
+/// Bytes of a body above which a request may take more than some milliseconds of computing.
+const LONG: usize = 256 << 10;
 
 /// A request that writes an object: which, how, by whom, in which form the answer, and what is sent.
 pub struct Writing {
@@ -48,6 +51,28 @@ impl FromRequest<Api> for Writing {
         let payload = Payload::from_request(Request::from_parts(parts, body), api).await?;
         Ok(Writing { api: api.clone(), target, params, manager, form, payload })
     }
+}
+
+impl Writing {
+    /// A JSON patch of a few bytes may move large lists about, up to what `patch::json` allows: that is seconds.
+    fn may_take_long(&self) -> bool {
+        self.payload.bytes.len() > LONG || self.payload.media == JSON_PATCH
+    }
+}
+
+/// Handles a request; one that may take long on a thread of its own, so that all others go on meanwhile.
+async fn aside<F>(request: Writing, handle: impl FnOnce(Writing) -> F) -> Result<Response, Refusal>
+where
+    F: Future<Output = Result<Response, Refusal>> + Send + 'static,
+{
+    let may_take_long = request.may_take_long();
+    let work = handle(request);
+    if !may_take_long {
+        return work.await;
+    }
+    let runtime = Handle::current();
+    let worked = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    worked.map_err(|error| ApiError::Internal(error.to_string()))?
 }
 
 /// What the tries of one write have in common.
@@ -92,6 +117,10 @@ pub async fn find(api: &Api, kind: Kind, key: &Key) -> Result<Object, Refusal> {
 }
 
 pub async fn create(request: Writing) -> Result<Response, Refusal> {
+    aside(request, post).await
+}
+
+async fn post(request: Writing) -> Result<Response, Refusal> {
     let Writing { api, target, params, manager, form, payload } = request;
     let dry_run = params.dry_run("CreateOptions")?;
     let manager = manager.name("CreateOptions")?;
@@ -168,16 +197,16 @@ pub fn place_in_namespace(object: &mut Object, target: &Target) -> Result<(), Re
 }
 
 pub async fn update(request: Writing) -> Result<Response, Refusal> {
-    put(request, Part::Object).await
+    aside(request, |request| put(request, Part::Object)).await
 }
 
 pub async fn update_status(request: Writing) -> Result<Response, Refusal> {
-    put(request, Part::Status).await
+    aside(request, |request| put(request, Part::Status)).await
 }
 
 /// PUT of a namespace's `/finalize`: what is no longer to be done before it goes.
 pub async fn finalize(request: Writing) -> Result<Response, Refusal> {
-    put(request, Part::Finalizers).await
+    aside(request, |request| put(request, Part::Finalizers)).await
 }
 
 async fn put(request: Writing, part: Part) -> Result<Response, Refusal> {
@@ -234,11 +263,11 @@ fn check_unconditional(api: &Api, object: &Object) -> Result<(), Refusal> {
 }
 
 pub async fn patch(request: Writing) -> Result<Response, Refusal> {
-    apply_patch(request, Part::Object).await
+    aside(request, |request| apply_patch(request, Part::Object)).await
 }
 
 pub async fn patch_status(request: Writing) -> Result<Response, Refusal> {
-    apply_patch(request, Part::Status).await
+    aside(request, |request| apply_patch(request, Part::Status)).await
 }
 
 async fn apply_patch(request: Writing, part: Part) -> Result<Response, Refusal> {
@@ -287,6 +316,8 @@ async fn apply_patch(request: Writing, part: Part) -> Result<Response, Refusal> 
     answer(&api, StatusCode::OK, written, form).await
 }
 
+const JSON_PATCH: &str = "application/json-patch+json";
+
 #[derive(Clone, Copy)]
 enum PatchKind {
     Json,
@@ -297,7 +328,7 @@ enum PatchKind {
 impl PatchKind {
     fn of(media: &str) -> Result<PatchKind, Refusal> {
         match media {
-            "application/json-patch+json" => Ok(PatchKind::Json),
+            JSON_PATCH => Ok(PatchKind::Json),
             "application/merge-patch+json" => Ok(PatchKind::Merge),
             "application/strategic-merge-patch+json" => Ok(PatchKind::Strategic),
             other => Err(Refusal::UnsupportedMediaType(format!(

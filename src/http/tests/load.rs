@@ -356,3 +356,24 @@ async fn watchers_of_one_form_share_their_lines() {
     assert_eq!(f.metric("kiln_watch_lines_made_total").await, Some(7.0));
     assert_eq!(f.metric("kiln_watch_lines_shared_total").await, Some(5.0 * 3.0 + 2.0 - 7.0));
 }
+
+#[tokio::test]
+async fn a_patch_that_takes_long_holds_up_nobody() {
+    let f = Fixture::new();
+    let args: Vec<String> = vec![String::new(); 200_000];
+    let spec = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "i", "args": args}]});
+    let pod = json!({"metadata": {"namespace": "default", "name": "a", "uid": "a"}, "spec": spec});
+    f.api.store.commit(Tx::new().create(Object::deserialize(Kind::Pod, pod).unwrap())).unwrap();
+    // Each makes room before all others: together more than is allowed, which is noticed when that much has been done.
+    let first = json!({"op": "add", "path": "/spec/containers/0/args/0", "value": ""});
+    let patch = json!(vec![first; 1000]).to_string();
+    let path = "/api/v1/namespaces/default/pods/a";
+    let request = Request::builder().method("PATCH").uri(path).header("content-type", "application/json-patch+json");
+    let long = tokio::spawn(f.router.clone().oneshot(request.body(Body::from(patch)).unwrap()));
+    // This runtime has one thread. The patch begins while this waits, and others are answered before it is done.
+    tokio::task::yield_now().await;
+    assert_eq!(f.get("/version").await.code, 200);
+    assert_eq!(f.get("/api/v1/namespaces/default/configmaps").await.code, 200);
+    assert!(!long.is_finished());
+    assert_eq!(long.await.unwrap().unwrap().status(), 413);
+}
