@@ -44,6 +44,7 @@ mod snapshot;
 mod socket;
 pub mod table;
 pub mod top;
+mod unread;
 mod watch;
 mod web;
 mod websocket;

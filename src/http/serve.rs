@@ -24,6 +24,7 @@ use super::connection::Connection;
 use super::observe::Peer;
 use super::server::Server;
 use super::socket::{self, Heard, Socket};
+use super::unread;
 
 /// For requests under way to end once the server stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -90,11 +91,17 @@ pub async fn serve(listener: TcpListener, router: Router, server: Arc<Server>, s
         let open = Connection::new(server.clone(), place, cut.clone());
         let socket = Socket::new(stream, server.clock.clone(), Duration::from_secs(server.limits.stall_seconds));
         let heard = socket.heard();
-        let (service, held) = (service.clone(), open.clone());
-        let named = service_fn(move |mut request: Request<Incoming>| {
+        let (service, held, clock) = (service.clone(), open.clone(), server.clock.clone());
+        let named = service_fn(move |request: Request<Incoming>| {
+            let (mut request, rest) = unread::shared(request);
             request.extensions_mut().insert(Peer(peer));
             request.extensions_mut().insert(held.clone());
-            service.call(request)
+            let (answered, clock) = (service.call(request), clock.clone());
+            async move {
+                let answer = answered.await?;
+                rest.read_after(answer.status(), &clock);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http.serve_connection(TokioIo::new(socket), named).with_upgrades();
         let stop = stop.clone();

@@ -2,9 +2,6 @@
 //! list the objects as they were. A client that reads slowly is waited for, and a write that need not wait costs nothing
 //! here.
 //!
-//! A client that is told its answer while it still sends a body that nobody wants is read to its end before the connection
-//! is closed, within bounds: a kernel that closes with bytes unread resets the connection, and the answer with it.
-//!
 //! A client that is gone without a word (its machine lost power, or a router forgot the connection) reads nothing either,
 //! but a quiet watch writes nothing by which that would be seen. The kernel asks for us: see [`prepare`].
 
@@ -13,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
@@ -44,22 +41,13 @@ pub fn prepare(stream: &TcpStream) {
     }
 }
 
-/// For how long, and how many bytes, a client may go on sending after the last answer. A body is at most a fifth of it.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 16 << 20;
-
-type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
-
 pub struct Socket {
     stream: TcpStream,
     clock: Clock,
     patience: Duration,
     heard: Heard,
     /// While a write waits for the client.
-    waits: Option<Wait>,
-    /// Since the end of what is sent to the client, if it has sent something since.
-    lingers: Option<(Wait, usize)>,
-    ended: bool,
+    waits: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Whether the client has sent anything since it was last sent something: whether it is in the middle of a request, or
@@ -75,7 +63,7 @@ impl Heard {
 
 impl Socket {
     pub fn new(stream: TcpStream, clock: Clock, patience: Duration) -> Socket {
-        Socket { stream, clock, patience, heard: Heard::default(), waits: None, lingers: None, ended: false }
+        Socket { stream, clock, patience, heard: Heard::default(), waits: None }
     }
 
     pub fn heard(&self) -> Heard {
@@ -94,31 +82,6 @@ impl Socket {
             Box::pin(async move { clock.sleep(patience).await })
         });
         wait.as_mut().poll(context).map(|()| Err(stalled()))
-    }
-
-    /// Reads what the client has sent and is still sending, and forgets it.
-    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut scratch = [0; 16 << 10];
-        loop {
-            let mut piece = ReadBuf::new(&mut scratch);
-            match Pin::new(&mut self.stream).poll_read(context, &mut piece) {
-                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
-                    let clock = &self.clock;
-                    let (_, left) = self.lingers.get_or_insert_with(|| {
-                        let clock = clock.clone();
-                        (Box::pin(async move { clock.sleep(LINGER).await }), LINGER_BYTES)
-                    });
-                    let Some(rest) = left.checked_sub(piece.filled().len()) else { return Poll::Ready(()) };
-                    *left = rest;
-                }
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => {
-                    // A client that has sent nothing is not waited for.
-                    let Some((until, _)) = &mut self.lingers else { return Poll::Ready(()) };
-                    return until.as_mut().poll(context);
-                }
-            }
-        }
     }
 }
 
@@ -161,11 +124,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.ended {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.ended = true;
-        }
-        self.poll_linger(context).map(Ok)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -173,30 +132,6 @@ impl AsyncWrite for Socket {
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
-
-    #[tokio::test]
-    async fn a_client_in_the_middle_of_sending_is_heard_out_within_bounds() {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        for (sent, is_heard_out) in [(0, true), (LINGER_BYTES / 2, true), (LINGER_BYTES * 4, false)] {
-            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (mut incoming, mut outgoing) = client.into_split();
-            let (accepted, _) = listener.accept().await.unwrap();
-            let mut socket = Socket::new(accepted, Clock::manual("2026-01-02T03:04:05Z".parse().unwrap()), LINGER);
-            outgoing.write_all(b"x").await.unwrap();
-            socket.stream.readable().await.unwrap();
-            let sends = tokio::spawn(async move { outgoing.write_all(&vec![0; sent]).await });
-            socket.write_all(b"answer").await.unwrap();
-            socket.shutdown().await.unwrap();
-            drop(socket);
-            assert_eq!(sends.await.unwrap().is_ok(), is_heard_out, "{sent}");
-            if is_heard_out {
-                let mut answer = Vec::new();
-                incoming.read_to_end(&mut answer).await.unwrap();
-                assert_eq!(answer, b"answer", "{sent}");
-            }
-        }
-    }
 
     #[tokio::test]
     async fn a_client_that_is_gone_without_a_word_is_noticed() {
