@@ -53,6 +53,7 @@ mod yaml;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
 pub use compress::compressed;
 pub use continue_token::ContinueToken;
@@ -81,12 +82,18 @@ pub struct Api {
     /// so that nothing is created in one that is being deleted.
     namespaces: Arc<RwLock<()>>,
     measures: Arc<dyn top::Measures>,
+    /// Threads for writes that take long.
+    asides: Arc<Semaphore>,
 }
+
+/// Writes at once that may take long: as many as keep a small machine busy, beside which the others have their share.
+const ASIDES: usize = 4;
 
 impl Api {
     pub fn new(store: Store, logs: Logs, ids: Ids, server: Arc<Server>) -> Api {
         let clock = server.clock.clone();
-        Api { store, logs, clock, ids, server, namespaces: Arc::default(), measures: Arc::new(top::NoMeasures) }
+        let (measures, asides) = (Arc::new(top::NoMeasures), Arc::new(Semaphore::new(ASIDES)));
+        Api { store, logs, clock, ids, server, namespaces: Arc::default(), measures, asides }
     }
 }
 

@@ -60,19 +60,23 @@ impl Writing {
     }
 }
 
-/// Handles a request; one that may take long on a thread of its own, so that all others go on meanwhile.
+/// Handles a request; one that may take long on a thread of its own, so that all others go on meanwhile. There are few such
+/// threads, each taken until the work is done, also if its client has gone; who waits for one and goes costs nothing.
 async fn aside<F>(request: Writing, handle: impl FnOnce(Writing) -> F) -> Result<Response, Refusal>
 where
     F: Future<Output = Result<Response, Refusal>> + Send + 'static,
 {
-    let may_take_long = request.may_take_long();
-    let work = handle(request);
-    if !may_take_long {
-        return work.await;
+    if !request.may_take_long() {
+        return handle(request).await;
     }
-    let runtime = Handle::current();
-    let worked = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
-    worked.map_err(|error| ApiError::Internal(error.to_string()))?
+    let thread = request.api.asides.clone().acquire_owned().await;
+    let thread = thread.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let (runtime, work) = (Handle::current(), handle(request));
+    let worked = tokio::task::spawn_blocking(move || {
+        let _thread = thread;
+        runtime.block_on(work)
+    });
+    worked.await.map_err(|error| ApiError::Internal(error.to_string()))?
 }
 
 /// What the tries of one write have in common.

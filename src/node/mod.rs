@@ -2,8 +2,8 @@
 //!
 //! [`cluster`] is all it asks of the world, [`local`] the one answer today; [`machine`] decides, [`driver`] acts,
 //! [`status`] is what is published, [`image`] and [`pull`] bring modules here, [`mod@env`] and [`volumes`] are what a container gets, [`describe`] what the
-//! machine is, [`heartbeat`] how it is known to live,
-//! [`meters`] what is used now. Guests run on a runtime of their own, so that one that computes does not slow the API.
+//! machine is, [`heartbeat`] how it is known to live, [`meters`] what is used
+//! now. Guests run on a runtime of their own, so that one that computes does not slow the API.
 //!
 //! Never: a pod that ends without a report; two terminal reports for one pod; a guest instantiated without a slot.
 

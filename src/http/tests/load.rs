@@ -357,23 +357,50 @@ async fn watchers_of_one_form_share_their_lines() {
     assert_eq!(f.metric("kiln_watch_lines_shared_total").await, Some(5.0 * 3.0 + 2.0 - 7.0));
 }
 
+impl Fixture {
+    /// A pod, and what sends it a patch that does as much work as one may: each operation makes room before all arguments.
+    fn with_long_patch(&self) -> impl Fn() -> tokio::task::JoinHandle<StatusCode> + use<> {
+        let args: Vec<String> = vec![String::new(); 200_000];
+        let spec = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "i", "args": args}]});
+        let pod = json!({"metadata": {"namespace": "default", "name": "a", "uid": "a"}, "spec": spec});
+        self.api.store.commit(Tx::new().create(Object::deserialize(Kind::Pod, pod).unwrap())).unwrap();
+        let first = json!({"op": "add", "path": "/spec/containers/0/args/0", "value": ""});
+        let patch = json!(vec![first; 1000]).to_string();
+        let router = self.router.clone();
+        move || {
+            let request = Request::patch("/api/v1/namespaces/default/pods/a");
+            let request = request.header("content-type", "application/json-patch+json");
+            let answer = router.clone().oneshot(request.body(Body::from(patch.clone())).unwrap());
+            tokio::spawn(async move { answer.await.unwrap().status() })
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_patch_that_takes_long_holds_up_nobody() {
     let f = Fixture::new();
-    let args: Vec<String> = vec![String::new(); 200_000];
-    let spec = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "i", "args": args}]});
-    let pod = json!({"metadata": {"namespace": "default", "name": "a", "uid": "a"}, "spec": spec});
-    f.api.store.commit(Tx::new().create(Object::deserialize(Kind::Pod, pod).unwrap())).unwrap();
-    // Each makes room before all others: together more than is allowed, which is noticed when that much has been done.
-    let first = json!({"op": "add", "path": "/spec/containers/0/args/0", "value": ""});
-    let patch = json!(vec![first; 1000]).to_string();
-    let path = "/api/v1/namespaces/default/pods/a";
-    let request = Request::builder().method("PATCH").uri(path).header("content-type", "application/json-patch+json");
-    let long = tokio::spawn(f.router.clone().oneshot(request.body(Body::from(patch)).unwrap()));
+    let long = f.with_long_patch()();
     // This runtime has one thread. The patch begins while this waits, and others are answered before it is done.
     tokio::task::yield_now().await;
     assert_eq!(f.get("/version").await.code, 200);
     assert_eq!(f.get("/api/v1/namespaces/default/configmaps").await.code, 200);
     assert!(!long.is_finished());
-    assert_eq!(long.await.unwrap().unwrap().status(), 413);
+    assert_eq!(long.await.unwrap(), 413);
+}
+
+#[tokio::test]
+async fn clients_that_go_leave_no_more_work_behind_than_there_are_threads_for() {
+    let f = Fixture::new();
+    let patch = f.with_long_patch();
+    let all: Vec<_> = (0..20).map(|_| patch()).collect();
+    tokio::task::yield_now().await;
+    all.iter().for_each(|client| client.abort());
+    for client in all {
+        assert!(client.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(f.api.asides.available_permits(), 0, "what was begun is still at work");
+    // Nobody else is in line: this one is next.
+    assert_eq!(patch().await.unwrap(), 413);
+    let every = u32::try_from(crate::http::ASIDES).unwrap();
+    drop(f.api.asides.acquire_many(every).await.unwrap());
 }
